@@ -1,0 +1,91 @@
+"""Errors that this project raises on purpose: each says what is wrong, where, and what to do.
+
+Owns the error classes that become exit codes (settings, model) and the media errors that become
+failed rows. Refuses to carry file contents: messages name files and numbers only.
+"""
+
+from typing import ClassVar
+
+
+class DetectorError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class SettingsError(DetectorError):
+    """A setting is unknown, of the wrong type, or contradicts another: exit code 2."""
+
+
+class ModelError(DetectorError):
+    """A model can't be used: not found, not a detector, or damaged: exit code 2."""
+
+
+class LabelMapError(SettingsError):
+    """A label map can't be read: exit code 2."""
+
+
+class InstallationError(DetectorError):
+    """Something beside Python packages is missing: Java, Delta's jars."""
+
+
+class MediaError(DetectorError):
+    """One medium can't be scored; it becomes a row with status ``failed``.
+
+    ``permanent`` tells the plan whether the same bytes would fail again: a permanent failure isn't
+    tried again until the file changes, any other is tried again by the next run.
+    """
+
+    permanent: ClassVar[bool] = True
+
+    def __init__(self, message: str, *, width_px: int | None = None, height_px: int | None = None):
+        super().__init__(message)
+        self.width_px = width_px
+        self.height_px = height_px
+
+    @classmethod
+    def error_class(cls) -> str:
+        """Name this error in the ``error_class`` column.
+
+        >>> EmptyMediaError.error_class()
+        'EmptyMedia'
+        """
+        return cls.__name__.removesuffix("Error")
+
+
+class EmptyMediaError(MediaError):
+    """The file has no bytes."""
+
+
+class NotAnImageError(MediaError):
+    """The bytes are of no image format that this project decodes."""
+
+
+class DamagedImageError(MediaError):
+    """The bytes begin like an image and can't be decoded to the end."""
+
+
+class TooManyPixelsError(MediaError):
+    """The header announces more pixels than ``media.max_pixels``; nothing was decoded."""
+
+
+class MediaNotFoundError(MediaError):
+    """The file was listed and is no longer there."""
+
+    permanent = False
+
+
+class UnreadableMediaError(MediaError):
+    """The file can't be read: permissions, a broken disk, a network that doesn't answer."""
+
+    permanent = False
+
+
+class MediaChangedError(MediaError):
+    """The file changed between listing and reading; the next run scores its new version."""
+
+    permanent = False
+
+
+class PredictionError(MediaError):
+    """The model raised on this image alone, or gave values that are no boxes."""
+
+    permanent = False
