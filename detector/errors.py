@@ -36,7 +36,7 @@ class MediaError(DetectorError):
 
     permanent: ClassVar[bool] = True
 
-    def __init__(self, message: str, *, width_px: int | None = None, height_px: int | None = None):
+    def __init__(self, message: str, *, width_px: int | None = None, height_px: int | None = None) -> None:
         super().__init__(message)
         self.width_px = width_px
         self.height_px = height_px
@@ -87,5 +87,11 @@ class MediaChangedError(MediaError):
 
 class PredictionError(MediaError):
     """The model raised on this image alone, or gave values that are no boxes."""
+
+    permanent = False
+
+
+class UnexpectedMediaError(MediaError):
+    """Reading or decoding raised something that this project did not foresee."""
 
     permanent = False

@@ -1,0 +1,75 @@
+"""How work gets to the executors and results come back as a DataFrame.
+
+Owns the broadcast of the model and the Spark plan of the scoring stage: a row is a task, so that the
+tasks are cut by this project and not by a hash.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as t
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from detector.media.filesystem import FileAccess
+from detector.models.package import pack_model
+from detector.scoring.scorer import Scorer
+from detector.scoring.units import RESULT, UNIT
+from detector.scoring.worker import Worker
+from detector.settings import MediaSettings, RunSettings
+
+
+def create_worker(
+    spark: SparkSession, scorer: Scorer, access: FileAccess, *, media: MediaSettings, run: RunSettings
+) -> Worker:
+    """Make a worker that the executors can be sent, and broadcast its model unless that is too large."""
+    broadcast = None
+    if scorer.size_bytes <= scorer.settings.broadcast_max_bytes:
+        broadcast = spark.sparkContext.broadcast(pack_model(scorer.path))
+    return Worker(
+        scorer_digest=scorer.digest,
+        model_digest=scorer.model_digest,
+        model_uri=scorer.settings.uri,
+        archive=broadcast,
+        signature=scorer.signature,
+        settings=scorer.settings,
+        labels=scorer.labels,
+        access=access,
+        follow_symlinks=media.follow_symlinks,
+        max_pixels=media.max_pixels,
+        decode_threads=run.decode_threads,
+        gpu_task_cores=_count_gpu_task_cores(spark),
+        queue_bytes=run.queue_bytes,
+    )
+
+
+def score_on_executors(spark: SparkSession, worker: Worker, tasks: Sequence[pa.Table]) -> DataFrame:
+    """Score the units of ``tasks`` (Arrow tables of ``UNIT``), each in one Spark task; rows of ``RESULT``.
+
+    No action runs.
+    """
+    schema = to_arrow_schema(RESULT)
+    units = pa.concat_tables(tasks).to_struct_array().combine_chunks()
+    offsets = np.concatenate([[0], np.cumsum([task.num_rows for task in tasks])]).astype(np.int32)
+    rows = pa.table({"units": pa.ListArray.from_arrays(pa.array(offsets), units)})
+    plan = spark.createDataFrame(rows, schema=t.StructType([t.StructField("units", t.ArrayType(UNIT))]))
+
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from worker.score(batches, schema)
+
+    # One partition dealt out round robin to as many as there are rows: exactly one row each.
+    return plan.coalesce(1).repartition(len(tasks)).mapInArrow(score, RESULT)
+
+
+def count_slots(spark: SparkSession) -> int:
+    """Count the tasks that can run at once, as far as Spark tells."""
+    task_cpus = int(spark.conf.get("spark.task.cpus", "1") or 1)
+    return max(1, spark.sparkContext.defaultParallelism // task_cpus)
+
+
+def _count_gpu_task_cores(spark: SparkSession) -> int:
+    # An executor's cores are shared by its GPUs; 0 where Spark does not say how many it has.
+    cores = int(spark.conf.get("spark.executor.cores", "0") or 0)
+    gpus = int(spark.conf.get("spark.executor.resource.gpu.amount", "1") or 1)
+    return cores // max(1, gpus)

@@ -1,0 +1,80 @@
+"""The Spark session: the running one where there is one, else a session with Delta configured.
+
+Owns every Spark setting that the code itself needs. Refuses a session without Delta, by its name.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+
+from pyspark import SparkConf, SparkContext
+from pyspark.sql import SparkSession
+
+from detector.errors import InstallationError
+from detector.installation.java import find_java
+
+_LOCAL = "local[*,4]"  # four attempts a task: plain local[*] never tries one again
+_DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+_WANTED = {"spark.sql.session.timeZone": "UTC"}
+_WANTED_LOCALLY = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
+
+
+def open_session(
+    app_name: str, *, master: str | None = None, conf: Mapping[str, str] | None = None
+) -> SparkSession:
+    """Give the running session (a notebook's, Databricks's), or start one for the settings given.
+
+    ``conf`` wins over what spark-submit was given, that over this module's own wishes. Raises
+    ``InstallationError`` when the session can't write Delta tables or no Java can be found.
+    """
+    running = SparkSession.getActiveSession()
+    if running is not None or "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return running or SparkSession.builder.appName(app_name).getOrCreate()
+    _point_to_java_and_python()
+    session = _start(app_name, master, dict(conf or {}))
+    session.sparkContext.setLogLevel("ERROR")
+    _require_delta(session)
+    return session
+
+
+def _point_to_java_and_python() -> None:
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
+        os.environ["JAVA_HOME"] = str(find_java().resolve().parent.parent)
+
+
+def _start(app_name: str, master: str | None, conf: dict[str, str]) -> SparkSession:
+    given = SparkConf(loadDefaults=False).setAll(list(conf.items()))
+    SparkContext._ensure_initialized(conf=given)  # noqa: SLF001 (the JVM must run before it can be asked)
+    submitted = SparkConf()  # what spark-submit, its properties file and spark-defaults.conf said
+    master = master or conf.pop("spark.master", None) or submitted.get("spark.master", "local[*]")
+    if master == "local[*]":
+        master = _LOCAL
+    wanted = _DELTA | _WANTED | (_WANTED_LOCALLY if str(master).startswith("local[") else {})
+    builder = SparkSession.builder.appName(app_name).master(str(master))
+    # Never Spark's own progress bar: it would write over this project's line.
+    chosen = {key: value for key, value in wanted.items() if not submitted.contains(key)}
+    for key, value in (chosen | conf | {"spark.ui.showConsoleProgress": "false"}).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def _require_delta(session: SparkSession) -> None:
+    found = session.sparkContext._jvm  # noqa: SLF001 (the only way to ask the JVM for a class)
+    try:
+        found.java.lang.Class.forName("io.delta.sql.DeltaSparkSessionExtension")  # type: ignore[union-attr]
+    except Exception as error:
+        raise InstallationError(
+            "this Spark has no Delta jars on its class path: run `make setup`, or give spark-submit "
+            "--packages io.delta:delta-spark_4.1_2.13:4.4.0"
+        ) from error

@@ -1,0 +1,314 @@
+"""Every job's settings: a YAML file, then the environment, then flags, checked before anything starts.
+
+Owns the names, types, defaults and explanations of all settings. Refuses unknown keys and wrong types
+by their full name (``media.pathz``), with the nearest known name.
+"""
+
+import argparse
+import difflib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+from pydantic_settings import SettingsError as SourceError
+
+from detector.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "DETECTOR_"
+IMAGE_PATTERNS = (
+    "*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png", "*.webp", "*.bmp", "*.dib", "*.tif", "*.tiff",
+    "*.gif", "*.avif", "*.pbm", "*.pgm", "*.ppm", "*.pnm",
+)  # fmt: skip
+
+MIB = 1024 * 1024
+
+
+class Section(BaseModel):
+    """A group of settings: nothing unknown, nothing converted by guess, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, populate_by_name=True)
+
+
+class MediaSettings(Section):
+    """What to score."""
+
+    paths: list[str] = Field(
+        [], description="folders, files or globs: local, or s3://, gs://, abfss://, hdfs://"
+    )
+    manifest: str | None = Field(
+        None, description="a Delta, Parquet or CSV table (path or catalog name) with a column media_uri"
+    )
+    include: list[str] = Field(
+        list(IMAGE_PATTERNS),
+        description="file name patterns to score, any case; a / in one matches the whole path",
+    )
+    exclude: list[str] = Field([], description="file name patterns to leave out, any case; wins over include")
+    recursive: bool = Field(True, description="also the folders below")
+    follow_symlinks: bool = Field(False, description="follow symbolic links, also out of the given folders")
+    min_age_s: float = Field(
+        0, ge=0, description="files younger than this many seconds wait for the next run"
+    )
+    max_pixels: int = Field(120_000_000, gt=0, description="larger images are refused by their header")
+
+
+class ModelSettings(Section):
+    """What to score with."""
+
+    uri: str = Field(
+        description="a SavedModel folder or a frozen graph .pb: local, s3://, gs://, abfss://, hdfs://"
+    )
+    labels: str | None = Field(
+        None, description="label map: .pbtxt, .json, or .txt with a name per line from id 1"
+    )
+    name: str | None = Field(
+        None, description="model_name in the tables (default: the file's or folder's name)"
+    )
+    version: str | None = Field(
+        None, description="model_version in the tables (default: 12 digits of its digest)"
+    )
+    min_score: float = Field(0.05, ge=0, le=1, description="detections below are not written")
+    max_detections: int | None = Field(None, gt=0, description="at most this many per image, best first")
+    batch_size: int = Field(8, gt=0, description="images a call, where the model takes more than one")
+    input_hw: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = Field(
+        None,
+        description="letterbox every image to height,width first (default: the model's fixed size, or none)",
+    )
+    box_format: Literal["auto", "yxyx_norm", "yxyx_px", "xyxy_norm", "xyxy_px", "xywh_norm", "xywh_px"] = (
+        Field("auto", description="what the model's boxes are, where its signature does not tell")
+    )
+    pixel_range: Literal["0..255", "0..1", "-1..1"] = Field(
+        "0..255", description="pixel values for a model with a float input"
+    )
+    class_offset: int | None = Field(
+        None,
+        description="added to the model's class to give class_id (default: 0; for Keras exports 1)",
+    )
+    broadcast_max_bytes: int = Field(
+        512 * MIB, ge=0, description="larger models are read by each machine from model.uri"
+    )
+
+
+class TableSettings(Section):
+    """Where the results are written."""
+
+    root: str | None = Field(
+        None, description="folder of the Delta tables: local, or any URI that Spark writes to"
+    )
+    schema_: str | None = Field(
+        None, alias="schema", description="catalog.schema of the tables, instead of a root"
+    )
+    checkpoints: str | None = Field(
+        None,
+        description="folder of the publishing stream's progress (needed with a schema; default: in the root)",
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.root is None) == (self.schema_ is None):
+            raise ValueError("give tables.root or tables.schema, one of them")
+        if self.schema_ is not None and self.checkpoints is None:
+            raise ValueError(
+                "tables.schema needs tables.checkpoints: a folder, such as a Unity Catalog volume"
+            )
+        return self
+
+
+class RunSettings(Section):
+    """How to run."""
+
+    rescore: bool = Field(False, description="score everything listed again, whatever the tables hold")
+    max_failed_fraction: float = Field(
+        0.05, ge=0, le=1, description="of the media tried; more failed: exit code 3"
+    )
+    commit_every_s: float = Field(300, gt=0, description="seconds of scoring that one commit should hold")
+    commit_units: int | None = Field(None, gt=0, description="units a commit, instead of commit_every_s")
+    task_units: int | None = Field(None, gt=0, description="units a Spark task (default: as many as take 15 s)")
+    decode_threads: int | None = Field(
+        None,
+        gt=0,
+        description="threads a worker decodes with (default: the cores that its task has, and one)",
+    )
+    queue_bytes: int = Field(
+        256 * MIB, gt=0, description="decoded pixels a worker may hold waiting for the model"
+    )
+
+
+class SparkSettings(Section):
+    """The Spark session, where the job starts one itself."""
+
+    master: str | None = Field(
+        None, description="spark.master when not given by spark-submit (default: local[*,4])"
+    )
+    conf: dict[str, str] = Field(
+        {}, description="further Spark settings, as a JSON object on the command line"
+    )
+
+
+class JobSettings(BaseSettings):
+    """What the settings of every job share: the sources and their order."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        nested_model_default_partial_update=False,
+    )
+    yaml_path: ClassVar[Path | None] = None
+    arguments: ClassVar[Sequence[str] | None] = None
+
+    config: Path | None = Field(
+        None, description="YAML file of these settings; the environment and flags win over it"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (no .env files: nothing hidden)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: flags over environment over YAML; in Python, only what is passed."""
+        if cls.arguments is None:
+            return (init_settings,)
+        flags: CliSettingsSource[Any] = CliSettingsSource(
+            settings_cls,
+            cli_parse_args=list(cls.arguments),
+            cli_implicit_flags=True,
+            cli_avoid_json=True,
+            cli_hide_none_type=True,
+            cli_enforce_required=False,
+        )
+        if cls.yaml_path is None:
+            return (flags, env_settings)
+        return (flags, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=cls.yaml_path))
+
+
+class ScoreSettings(JobSettings):
+    """Score folders of photos into Delta tables.
+
+    Each setting is a key of the YAML file (--config), an environment variable (DETECTOR_MODEL__URI for
+    model.uri) or a flag below; flags win over the environment, the environment over the file.
+    Exit codes: 0 done, 1 unexpected error, 2 settings or model refused and nothing written, 3 more media
+    failed than run.max_failed_fraction.
+    """
+
+    media: MediaSettings = MediaSettings()
+    model: ModelSettings
+    tables: TableSettings
+    run: RunSettings = RunSettings()
+    spark: SparkSettings = SparkSettings()
+
+    @model_validator(mode="after")
+    def _some_media(self) -> Self:
+        if not self.media.paths and self.media.manifest is None:
+            raise ValueError("give media.paths or media.manifest: there is nothing to score")
+        return self
+
+
+AnySettings = TypeVar("AnySettings", bound=JobSettings)
+
+
+def load_settings(settings_class: type[AnySettings], arguments: Sequence[str]) -> AnySettings:
+    """Read a job's settings from its YAML file, the environment and ``arguments`` (without the program).
+
+    Raises ``SettingsError`` that names every wrong key. ``--help`` prints and leaves by ``SystemExit(0)``,
+    a malformed flag by ``SystemExit(2)``.
+    """
+    yaml_path = _find_yaml(arguments)
+    sources = {
+        "yaml_path": yaml_path,
+        "arguments": _keep_commas(settings_class, arguments),
+        "__doc__": settings_class.__doc__,
+    }
+    reader: type[AnySettings] = type(settings_class.__name__, (settings_class,), sources)
+    try:
+        _refuse_unknown_environment(settings_class)
+        return reader()
+    except ValidationError as error:
+        raise SettingsError(_explain(error, settings_class, yaml_path)) from error
+    except (SourceError, yaml.YAMLError) as error:
+        raise SettingsError(f"{yaml_path or 'settings'}: {error}") from error
+
+
+def list_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """List the full names of all settings below ``model``.
+
+    >>> list_keys(SparkSettings, "spark.")
+    ['spark.master', 'spark.conf']
+    """
+    return [key for key, _ in _walk(model, prefix)]
+
+
+def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _walk(field.annotation, key + ".")
+        else:
+            yield key, field.annotation
+
+
+def _find_yaml(arguments: Sequence[str]) -> Path | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path, default=os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG"))
+    found = parser.parse_known_args(arguments)[0].config
+    path = None if found is None else Path(found)
+    if path is not None and not path.is_file():
+        raise SettingsError(f"--config {path}: there is no such file")
+    return path
+
+
+def _keep_commas(settings_class: type[JobSettings], arguments: Sequence[str]) -> tuple[str, ...]:
+    # The library splits the values of list flags at commas; a folder's name may hold one.
+    flags = {f"--{key}" for key, kind in _walk(settings_class) if kind == list[str]}
+    kept: list[str] = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if equals and flag in flags and not value.startswith("["):
+            kept.append(f"{flag}={json.dumps([value], ensure_ascii=False)}")
+        elif kept and kept[-1] in flags and not argument.startswith(("[", "--")):
+            kept.append(json.dumps([argument], ensure_ascii=False))
+        else:
+            kept.append(argument)
+    return tuple(kept)
+
+
+def _refuse_unknown_environment(settings_class: type[JobSettings]) -> None:
+    sections = {name.upper() for name in settings_class.model_fields}
+    for variable in os.environ:
+        section = variable.removeprefix(ENVIRONMENT_PREFIX).split("__")[0]
+        if variable.startswith(ENVIRONMENT_PREFIX) and section not in sections:
+            known = ", ".join(sorted(ENVIRONMENT_PREFIX + name for name in sections))
+            raise SettingsError(f"environment variable {variable} is unknown; known beginnings: {known}")
+
+
+def _explain(error: ValidationError, settings_class: type[JobSettings], yaml_path: Path | None) -> str:
+    known = list_keys(settings_class)
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            lines.append(f"unknown setting {key}" + (f"; did you mean {near[0]}?" if near else ""))
+        elif problem["type"] == "missing":
+            lines.append(f"{key} is missing: give it as --{key}, in the YAML file, or in the environment")
+        elif problem["type"] == "value_error":
+            lines.append(str(problem["ctx"]["error"]))
+        else:
+            lines.append(f"{key}: {problem['msg']}, not {problem['input']!r}")
+    return "; ".join(lines) + (f" (settings file {yaml_path})" if yaml_path else "")

@@ -1,0 +1,173 @@
+"""The Delta tables of one place: a folder, or a schema of a catalog.
+
+Owns how the tables are named, made, read and written. Refuses every write but three: insert scores
+that aren't there yet, publish detections from them, append a run.
+"""
+
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from delta.exceptions import DeltaConcurrentModificationException
+from delta.tables import DeltaTable
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+
+from detector.errors import SettingsError
+from detector.settings import TableSettings
+from detector.tables.detections import flatten_scores
+from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, Table
+
+_TRIES = 12
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class TableStore:
+    """The tables below ``root`` or in ``schema``, and where the publishing stream keeps its progress."""
+
+    spark: SparkSession
+    root: str | None
+    schema: str | None
+    checkpoints: str
+
+    def create(self) -> None:
+        """Make the tables that aren't there yet, with comments and clustering; several may do so at once."""
+        if self.schema is not None:
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {_quote(self.schema)}")
+        for table in ALL_TABLES:
+            if not self._exists(table):
+                _retry(partial(self._create, table))
+
+    def read(self, table: Table) -> DataFrame:
+        """Read a table as it stands now, its columns in the schema's order; no action runs."""
+        frame = self.spark.table(self.name_of(table))
+        return frame.select(*table.column_names)
+
+    def insert_new_scores(self, scores: DataFrame) -> int:
+        """Insert the rows of ``scores`` whose score_id the table has not; return how many that were.
+
+        ``scores`` has the schema of ``SCORES``, a row per unit. One commit, or none when nothing is new.
+        It is read again when another run commits at the same time: cache it when it is dear.
+        """
+        rows = scores.select(*SCORES.column_names)
+
+        view = f"new_scores_{uuid.uuid4().hex}"
+        rows.createOrReplaceTempView(view)
+        merge = f"""
+            MERGE INTO {self.name_of(SCORES)} AS committed USING {view} AS new
+            ON committed.score_id = new.score_id WHEN NOT MATCHED THEN INSERT *"""
+        try:
+            return _retry(lambda: int(self.spark.sql(merge).collect()[0]["num_inserted_rows"]))
+        finally:
+            self.spark.catalog.dropTempView(view)
+
+    def publish_detections(self) -> None:
+        """Append the detections of every score committed since the last publication, exactly once.
+
+        A Delta stream that stops when it has read what is there: the checkpoint remembers what was
+        published, also across a crash between the two.
+        """
+        _retry(self._publish)
+
+    def append_run(self, run: DataFrame) -> None:
+        """Append one row of the schema of ``RUNS``."""
+        rows = run.select(*RUNS.column_names)
+        _retry(partial(self._append, rows, RUNS))
+
+    def name_of(self, table: Table) -> str:
+        """Name a table as SQL does: delta.`folder/scores` or catalog.schema.scores."""
+        if self.schema is not None:
+            return self.name_in_schema(table.name)
+        return f"delta.`{self._folder_of(table).replace('`', '``')}`"
+
+    def name_in_schema(self, name: str) -> str:
+        """Name a table or view of the catalog's schema, quoted."""
+        return f"{_quote(str(self.schema))}.{name}"
+
+    def _folder_of(self, table: Table) -> str:
+        return f"{self.root}/{table.name}"
+
+    def _exists(self, table: Table) -> bool:
+        if self.schema is not None:
+            return self.spark.catalog.tableExists(self.name_of(table))
+        return DeltaTable.isDeltaTable(self.spark, self._folder_of(table))
+
+    def _create(self, table: Table) -> None:
+        columns = ", ".join(
+            f"{column.name} {column.type.simpleString()}{'' if column.nullable else ' NOT NULL'} "
+            f"COMMENT {_literal(column.comment)}"
+            for column in table.columns
+        )
+        self.spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self.name_of(table)} ({columns}) USING delta "
+            f"CLUSTER BY ({', '.join(table.clustered_by)}) COMMENT {_literal(table.comment)}"
+        )
+
+    def _append(self, rows: DataFrame, table: Table) -> None:
+        writer = rows.write.format("delta").mode("append")
+        if self.schema is not None:
+            writer.saveAsTable(self.name_of(table))
+        else:
+            writer.save(self._folder_of(table))
+
+    def _publish(self) -> None:
+        reader = self.spark.readStream.format("delta")
+        in_catalog = self.schema is not None
+        committed = reader.table(self.name_of(SCORES)) if in_catalog else reader.load(self._folder_of(SCORES))
+        writer = (
+            flatten_scores(committed)
+            .writeStream.format("delta")
+            .outputMode("append")
+            .option("checkpointLocation", f"{self.checkpoints}/{DETECTIONS.name}")
+            .trigger(availableNow=True)
+        )
+        if in_catalog:
+            query = writer.toTable(self.name_of(DETECTIONS))
+        else:
+            query = writer.start(self._folder_of(DETECTIONS))
+        query.awaitTermination()
+
+
+def open_store(spark: SparkSession, settings: TableSettings) -> TableStore:
+    """Open the place that the settings name; nothing is made yet."""
+    root = settings.root
+    if root is not None and "://" not in root:
+        root = str(Path(root).absolute())
+    checkpoints = settings.checkpoints or f"{root}/_checkpoints"
+    return TableStore(spark, root, settings.schema_, checkpoints)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _quote(name: str) -> str:
+    parts = name.split(".")
+    if not all(part.strip("`") for part in parts):
+        raise SettingsError(f"tables.schema {name!r} is no catalog.schema")
+    return ".".join("`" + part.strip("`").replace("`", "``") + "`" for part in parts)
+
+
+def _retry(action: Callable[[], Result]) -> Result:
+    # Another run may commit or publish at the same moment; each of these actions may simply be done again.
+    for attempt in range(_TRIES):
+        try:
+            return action()
+        except (DeltaConcurrentModificationException, StreamingQueryException) as error:
+            if attempt + 1 == _TRIES or not _is_concurrent(error):
+                raise
+            time.sleep(random.uniform(0.2, 1.0) * min(8, 2**attempt))  # noqa: S311 (no secret)
+    raise AssertionError("unreachable")
+
+
+def _is_concurrent(error: Exception) -> bool:
+    # A stream wraps what stopped it; only its text still says that it was another publisher.
+    if not isinstance(error, StreamingQueryException):
+        return True
+    return any(word in str(error) for word in ("oncurrent", "CONCURRENT", "FileAlreadyExists"))

@@ -1,0 +1,48 @@
+"""The questions that everybody asks, as views over the tables.
+
+Owns their SQL. In a catalog they are kept; over a folder they are temporary views of the session.
+"""
+
+from detector.tables.schemas import DETECTIONS, RUNS, SCORES
+from detector.tables.store import TableStore
+
+# The newest row of each medium, segment and model name is current; older versions stay below it.
+_VIEWS = {
+    "current_scores": """
+        SELECT * EXCEPT (newest) FROM (
+          SELECT *, row_number() OVER (
+            PARTITION BY media_uri, segment_index, model_name ORDER BY scored_at DESC, attempt DESC
+          ) AS newest
+          FROM {scores} WHERE status <> 'skipped'
+        ) WHERE newest = 1""",
+    "current_detections": """
+        SELECT d.* FROM {detections} AS d LEFT SEMI JOIN {current_scores} AS s ON d.score_id = s.score_id""",
+    "failures": """
+        SELECT media_uri, error_class, error_message, size_bytes, modified_at, attempt, run_id, scored_at
+        FROM {current_scores} WHERE status = 'failed'""",
+    "counts_per_folder": """
+        SELECT regexp_extract(media_uri, '^(.*)/[^/]*$', 1) AS folder, label, model_name,
+          count(*) AS detections, count(DISTINCT media_uri) AS media
+        FROM {current_detections} GROUP BY ALL""",
+    "counts_per_hour": """
+        SELECT date_trunc('HOUR', s.modified_at) AS hour, d.label, d.model_name,
+          count(*) AS detections, count(DISTINCT d.media_uri) AS media
+        FROM {current_detections} AS d JOIN {current_scores} AS s ON d.score_id = s.score_id GROUP BY ALL""",
+}
+
+
+def create_views(store: TableStore) -> list[str]:
+    """Make the views and return their names; over a folder also scores, detections and runs themselves."""
+    names = {table.name: store.name_of(table) for table in (SCORES, DETECTIONS, RUNS)}
+    for name, query in _VIEWS.items():
+        if store.schema is None:
+            store.spark.sql(query.format(**names)).createOrReplaceTempView(name)
+            names[name] = name
+        else:
+            names[name] = store.name_in_schema(name)
+            store.spark.sql(f"CREATE OR REPLACE VIEW {names[name]} AS {query.format(**names)}")
+    if store.schema is None:
+        for table in (SCORES, DETECTIONS, RUNS):
+            store.read(table).createOrReplaceTempView(table.name)
+            names[table.name] = table.name
+    return sorted(names.values())
