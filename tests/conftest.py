@@ -16,3 +16,14 @@ def data_pack() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared data pack is not beside this checkout: ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """Give the one session of this process: two cores, four attempts, Delta."""
+    from detector.session import open_session
+
+    warehouse = tmp_path_factory.mktemp("warehouse")
+    session = open_session("tests", master="local[2,4]", conf={"spark.sql.warehouse.dir": str(warehouse)})
+    yield session
+    session.stop()

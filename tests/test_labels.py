@@ -9,6 +9,7 @@ from detector.labels import LabelMap, read_label_map
 
 
 def write(tmp_path, name, text):
+    """Write a label map file."""
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     return path

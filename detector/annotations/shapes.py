@@ -24,6 +24,7 @@ BACKGROUNDS: tuple[Background, ...] = ("plain", "gradient", "noise", "lines")
 _SUBPIXEL_BITS = 4
 _MAX_IOU = 0.1
 _MAX_COVERED = 0.25
+_HALF_COVERED = 0.5
 _MIN_CONTRAST = 90
 _TRIES = 20
 
@@ -49,9 +50,9 @@ def draw_picture(
     """Draw one to ``max_shapes`` shapes on one of ``backgrounds``, the later ones over the earlier.
 
     Returns RGB pixels uint8 [height_px, width_px, 3]; boxes_yxyx_norm float32 [N, 4], each around the
-    pixels that its shape covers by half or more, also where a later shape hides some (each
-    later one at most a quarter); class_ids int32 [N], from 1 in the order of ``SHAPE_NAMES``. Shapes lie inside the picture and
-    measure .12 to .5 of its shorter side (rectangles up to .7 along one side).
+    pixels that its shape covers by half or more, also where a later shape hides some (each later one
+    at most a quarter); class_ids int32 [N], from 1 in the order of ``SHAPE_NAMES``. Shapes lie inside the
+    picture and measure about .15 to .6 of its shorter side, turned rectangles up to .7.
     """
     canvas = _draw_background(generator, height_px, width_px, generator.choice(np.array(backgrounds)))
     wanted = int(generator.integers(1, max_shapes + 1))
@@ -79,7 +80,7 @@ def _outline(
 ) -> NDArray[np.float64]:
     # Returns the corners as (x, y) in pixels [M, 2], turned, and moved to where all of them are inside.
     shape = SHAPE_NAMES[class_id - 1]
-    radius = generator.uniform(0.06, 0.25) * min(height_px, width_px)
+    radius = generator.uniform(0.08, 0.25) * min(height_px, width_px)
     if shape == "circle":
         angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
         corners = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -96,7 +97,8 @@ def _outline(
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     placed: NDArray[np.float64] = corners * radius @ rotation.T
     low, high = -placed.min(axis=0) + 1, np.array([width_px, height_px]) - placed.max(axis=0) - 1
-    return placed + generator.uniform(low, np.maximum(low, high))
+    moved: NDArray[np.float64] = placed + generator.uniform(low, np.maximum(low, high))
+    return moved
 
 
 def _draw_mask(corners: NDArray[np.float64], height_px: int, width_px: int) -> Mask:
@@ -104,11 +106,12 @@ def _draw_mask(corners: NDArray[np.float64], height_px: int, width_px: int) -> M
     mask = np.zeros((height_px, width_px), np.uint8)
     points = np.rint((corners - 0.5) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     cv2.fillPoly(mask, [points], 255, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS)
-    return mask.astype(np.float32) / 255
+    return mask.astype(np.float32) / np.float32(255)
 
 
 def _measure_box(mask: Mask) -> NDArray[np.float32]:
-    rows, columns = np.flatnonzero((mask >= 0.5).any(axis=1)), np.flatnonzero((mask >= 0.5).any(axis=0))
+    covered = mask >= _HALF_COVERED
+    rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
     return np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], np.float32)
 
 
@@ -117,7 +120,7 @@ def _hides(mask: Mask, earlier: list[Mask]) -> bool:
 
 
 def _paint(generator: np.random.Generator, canvas: Mask, mask: Mask) -> None:
-    below = canvas[mask >= 0.5].mean(axis=0)
+    below = canvas[mask >= _HALF_COVERED].mean(axis=0)
     colour = generator.uniform(0, 255, 3)
     while np.linalg.norm(colour - below) < _MIN_CONTRAST:
         colour = generator.uniform(0, 255, 3)
@@ -127,9 +130,7 @@ def _paint(generator: np.random.Generator, canvas: Mask, mask: Mask) -> None:
     canvas += mask[..., None] * (paint - canvas)
 
 
-def _draw_background(
-    generator: np.random.Generator, height_px: int, width_px: int, kind: Background
-) -> Mask:
+def _draw_background(generator: np.random.Generator, height_px: int, width_px: int, kind: Background) -> Mask:
     canvas = np.full((height_px, width_px, 3), _mix_muted(generator), np.float32)
     if kind == "gradient":
         angle, other = generator.uniform(0, 2 * np.pi), _mix_muted(generator)

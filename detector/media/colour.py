@@ -74,8 +74,9 @@ def _scale_16_bits(image: Image.Image) -> PixelArray:
 
 def _invert_where_white_is_zero(image: Image.Image, grey: PixelArray) -> PixelArray:
     # Pillow inverts such TIFFs of up to 8 bits itself, and leaves deeper ones as negatives.
-    is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
-    return 255 - grey if is_tiff and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return grey
+    return 255 - grey if image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
 
 
 def _stack_grey(grey: PixelArray) -> PixelArray:

@@ -1,4 +1,4 @@
-"""The one image decoder: encoded bytes to upright RGB pixels, for scoring, training, reports and the endpoint.
+"""The one image decoder: encoded bytes to upright RGB pixels, for every stage that looks at pictures.
 
 Owns the choice of decoder, the limits checked before a pixel is decoded, EXIF orientation and the
 letterboxed canvas. The content decides the format, never a name. Refuses truncated, damaged and oversized
@@ -67,24 +67,16 @@ def decode_image(
     if not content:
         raise EmptyMediaError("there are no bytes to decode")
     with _open_picture(content) as image:
-        orientation = _read_orientation(image)
-        source_hw = _swap_sides((image.height, image.width), orientation)
-        _refuse_oversized(image, source_hw, max_pixels)
-        letterbox = None if canvas_hw is None else compute_letterbox(source_hw, canvas_hw)
+        _refuse_oversized(image, max_pixels)
         try:
-            pixels = _decode_pixels(content, image, orientation, letterbox)
-            upright = _turn_upright(pixels, _read_orientation(image))
-            if letterbox is not None:
-                upright = _place_on_canvas(upright, letterbox)
+            return _decode_picture(content, image, canvas_hw)
         except Exception as error:
+            height_px, width_px = _read_upright_hw(image)
             raise DamagedImageError(
-                f"{image.format} of {source_hw[1]} x {source_hw[0]} pixels can't be decoded: "
-                f"{_explain(error)}",
-                width_px=source_hw[1],
-                height_px=source_hw[0],
+                f"{image.format} of {width_px} x {height_px} pixels can't be decoded: {_explain(error)}",
+                width_px=width_px,
+                height_px=height_px,
             ) from error
-    height_px, width_px = upright.shape[:2] if letterbox is None else source_hw
-    return DecodedImage(np.require(upright, requirements=["C", "W"]), width_px, height_px, letterbox)
 
 
 def _open_picture(content: bytes) -> ImageFile.ImageFile:
@@ -117,50 +109,68 @@ def _swap_sides(hw: tuple[int, int], orientation: int) -> tuple[int, int]:
     return (hw[1], hw[0]) if orientation >= _FIRST_TRANSPOSED else hw
 
 
-def _refuse_oversized(image: Image.Image, source_hw: tuple[int, int], max_pixels: int) -> None:
-    height_px, width_px = source_hw
-    pixels = height_px * width_px
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
+def _read_upright_hw(image: Image.Image) -> tuple[int, int]:
+    return _swap_sides((image.height, image.width), _read_orientation(image))
+
+
+def _refuse_oversized(image: Image.Image, max_pixels: int) -> None:
+    pixels = image.width * image.height
+    if isinstance(image, TiffImagePlugin.TiffImageFile):  # a tile may be larger than its picture
         tile_sides = [image.tag_v2.get(tag, 0) for tag in (_TILE_WIDTH, _TILE_LENGTH)]
         if all(isinstance(side, int) for side in tile_sides):
             pixels = max(pixels, tile_sides[0] * tile_sides[1])
     if pixels > max_pixels:
+        height_px, width_px = _read_upright_hw(image)
         raise TooManyPixelsError(
-            f"the header announces {width_px} x {height_px} pixels ({pixels:,} to decode), more than "
+            f"the header announces {width_px} x {height_px} pixels, {pixels:,} to decode: more than "
             f"media.max_pixels = {max_pixels:,}",
             width_px=width_px,
             height_px=height_px,
         )
 
 
-def _decode_pixels(
-    content: bytes, image: ImageFile.ImageFile, orientation: int, letterbox: Letterbox | None
-) -> PixelArray:
-    if image.format in ("JPEG", "MPO"):
-        least_hw = (0, 0) if letterbox is None else _swap_sides(letterbox.content_hw, orientation)
-        pixels = _decode_jpeg(content, (image.height, image.width), least_hw)
-        if pixels is not None:
-            return pixels
+def _decode_picture(
+    content: bytes, image: ImageFile.ImageFile, canvas_hw: tuple[int, int] | None
+) -> DecodedImage:
+    is_jpeg = image.format in ("JPEG", "MPO")
+    if not is_jpeg:
+        _load(image)  # a PNG's EXIF may follow its pixels
+    orientation = _read_orientation(image)
+    header_hw = (image.height, image.width)
+    source_hw = _swap_sides(header_hw, orientation)
+    letterbox = None if canvas_hw is None else compute_letterbox(source_hw, canvas_hw)
+    least_hw = None if letterbox is None else _swap_sides(letterbox.content_hw, orientation)
+    pixels = _decode_jpeg(content, header_hw, least_hw) if is_jpeg else None
+    if pixels is None:
+        _load(image)
+        pixels = convert_to_rgb(image)
+    upright = _turn_upright(pixels, orientation)
+    placed = upright if letterbox is None else _place_on_canvas(upright, letterbox)
+    return DecodedImage(np.require(placed, requirements=["C", "W"]), source_hw[1], source_hw[0], letterbox)
+
+
+def _load(image: ImageFile.ImageFile) -> None:
     header_size = image.size
     image.load()
     if image.size != header_size:
         raise ValueError("header and pixels disagree about the size")
-    return convert_to_rgb(image)
 
 
-def _decode_jpeg(content: bytes, header_hw: tuple[int, int], least_hw: tuple[int, int]) -> PixelArray | None:
+def _decode_jpeg(
+    content: bytes, header_hw: tuple[int, int], least_hw: tuple[int, int] | None
+) -> PixelArray | None:
     """Decode by libjpeg-turbo, reduced but not below ``least_hw``; None where Pillow has to decide."""
     if content.count(_SCAN_MARKER) > _MAX_SCANS:
         raise ValueError(f"more than {_MAX_SCANS} scans")
+    limits = (
+        {} if least_hw is None else {"min_height": least_hw[0], "min_width": least_hw[1], "min_factor": 2}
+    )
     try:
-        height, width, colour_space, _ = simplejpeg.decode_jpeg_header(content, strict=True)
-        if (height, width) != header_hw or colour_space in ("CMYK", "YCCK"):
+        if simplejpeg.decode_jpeg_header(content, strict=True)[:2] != header_hw:
             return None
-        pixels: PixelArray = simplejpeg.decode_jpeg(
-            content, "RGB", min_height=least_hw[0], min_width=least_hw[1], min_factor=2, strict=True
-        ) if any(least_hw) else simplejpeg.decode_jpeg(content, "RGB", strict=True)
+        pixels: PixelArray = simplejpeg.decode_jpeg(content, "RGB", strict=True, **limits)
     except ValueError as error:
-        # Also "premature end of data segment": an end mark set behind missing pixels, which Pillow paints grey.
+        # Also "premature end of data segment": an end mark behind missing pixels, which Pillow paints grey.
         if "premature end" in str(error).lower():
             raise
         return None
@@ -170,18 +180,17 @@ def _decode_jpeg(content: bytes, header_hw: tuple[int, int], least_hw: tuple[int
 def _turn_upright(pixels: PixelArray, orientation: int) -> PixelArray:
     """Undo an EXIF orientation, 1 to 8 (TIFF 6.0, tag 274)."""
     if orientation in (5, 6, 7, 8):
-        pixels = cv2.transpose(pixels)
+        pixels = cv2.transpose(pixels).astype(np.uint8, copy=False)
     axis = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
-    return pixels if axis is None else cv2.flip(pixels, axis)
+    return pixels if axis is None else cv2.flip(pixels, axis).astype(np.uint8, copy=False)
 
 
 def _place_on_canvas(pixels: PixelArray, letterbox: Letterbox) -> PixelArray:
     height, width = letterbox.content_hw
     if pixels.shape[:2] != (height, width):
         shrinks = pixels.shape[0] > height or pixels.shape[1] > width
-        pixels = cv2.resize(
-            pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        )
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        pixels = cv2.resize(pixels, (width, height), interpolation=method).astype(np.uint8, copy=False)
     canvas = np.zeros((*letterbox.canvas_hw, 3), np.uint8)
     canvas[letterbox.top : letterbox.top + height, letterbox.left : letterbox.left + width] = pixels
     return canvas

@@ -4,7 +4,7 @@ Owns the broadcast of the model and the Spark plan of the scoring stage: a row i
 tasks are cut by this project and not by a hash.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +55,7 @@ def score_on_executors(spark: SparkSession, worker: Worker, tasks: Sequence[pa.T
     rows = pa.table({"units": pa.ListArray.from_arrays(pa.array(offsets), units)})
     plan = spark.createDataFrame(rows, schema=t.StructType([t.StructField("units", t.ArrayType(UNIT))]))
 
-    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def score(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         yield from worker.score(batches, schema)
 
     # One partition dealt out round robin to as many as there are rows: exactly one row each.

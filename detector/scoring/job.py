@@ -17,10 +17,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
-from detector.media.filesystem import FileAccess, build_access, redact_uri
+from detector.media.filesystem import FileAccess, build_access, name_medium
 from detector.media.listing import list_media
-from detector.scoring.manifest import list_manifest
 from detector.scoring.executors import count_slots, create_worker, score_on_executors
+from detector.scoring.manifest import list_manifest
 from detector.scoring.plan import Plan, cut_into_tasks, make_plan
 from detector.scoring.progress import Progress
 from detector.scoring.scorer import Scorer, load_scorer
@@ -250,19 +250,24 @@ class _Run:
     def _record_skipped(self) -> None:
         recorded = self._spark.createDataFrame(self._plan.recorded)
         known = {"status": sf.lit("skipped"), "error_class": sf.col("reason")}
-        missing = {f.name: sf.lit(None).cast(f.dataType) for f in RESULT if f.name not in {*UNIT.names, *known}}
+        missing = {
+            f.name: sf.lit(None).cast(f.dataType) for f in RESULT if f.name not in {*UNIT.names, *known}
+        }
         self._commit(recorded.withColumns(known | missing))
 
 
 def _count_by_status(rows: DataFrame) -> dict[str, tuple[int, int]]:
-    counted = rows.groupBy("status").agg(sf.count("*").alias("media"), sf.sum("detection_count").alias("boxes"))
+    counted = rows.groupBy("status").agg(
+        sf.count("*").alias("media"), sf.sum("detection_count").alias("boxes")
+    )
     return {row["status"]: (row["media"], row["boxes"] or 0) for row in counted.collect()}
 
 
 def _describe_settings(settings: ScoreSettings) -> str:
     # Spark settings and the options of a URI may hold keys; neither tells what was scored.
     described = settings.model_dump(mode="json", by_alias=True, exclude={"config", "spark"})
-    described["media"]["paths"] = [redact_uri(path) for path in settings.media.paths]
+    described["media"]["paths"] = [name_medium(path) for path in settings.media.paths]
+    described["model"]["uri"] = name_medium(settings.model.uri)
     return json.dumps(described)
 
 

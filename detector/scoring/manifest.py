@@ -20,7 +20,9 @@ _COLUMNS = ("media_uri", "uri", "path")
 _CATALOG_NAME = re.compile(r"\w+\.\w+(\.\w+)?")
 
 
-def list_manifest(spark: SparkSession, media: MediaSettings, access: FileAccess, *, now: datetime) -> pa.Table:
+def list_manifest(
+    spark: SparkSession, media: MediaSettings, access: FileAccess, *, now: datetime
+) -> pa.Table:
     """List the media that ``media.manifest`` names, each once, with the size and time they have now.
 
     Columns as ``detector.media.listing.list_media`` gives. A null or empty URI is passed over; one that

@@ -138,9 +138,7 @@ def _load_or_explain(load: Callable[[UnitT], LoadedImage], unit: UnitT) -> Loade
         return UnexpectedMediaError(f"{type(error).__name__}: {error}"[:500])
 
 
-def _predict(
-    predictor: Predictor, batch: list[tuple[UnitT, LoadedImage]]
-) -> Iterator[Outcome[UnitT]]:
+def _predict(predictor: Predictor, batch: list[tuple[UnitT, LoadedImage]]) -> Iterator[Outcome[UnitT]]:
     if not batch:
         return
     images = [image for _, image in batch]
@@ -182,7 +180,9 @@ class _Batches(Generic[UnitT]):
 
     def take_fullest(self) -> list[tuple[UnitT, LoadedImage]]:
         """Give the incomplete batch of most bytes."""
-        return self._take(max(self._waiting, key=lambda shape: sum(i.nbytes for _, i in self._waiting[shape])))
+        return self._take(
+            max(self._waiting, key=lambda shape: sum(i.nbytes for _, i in self._waiting[shape]))
+        )
 
     def _take(self, shape: tuple[int, ...]) -> list[tuple[UnitT, LoadedImage]]:
         batch = self._waiting.pop(shape)

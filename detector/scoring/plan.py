@@ -118,7 +118,10 @@ def _decide(listed: DataFrame, last_tries: DataFrame, rescore: bool, max_pixels:
         ~candidate & (sf.col("skip_reason") != _WAITING) & ~recorded, sf.lit(_RECORD)
     )
     return joined.select(
-        *_KEY, sf.coalesce("tries", sf.lit(0)).cast("int").alias("attempt"), reason.alias("reason"), action.alias("action")
+        *_KEY,
+        sf.coalesce("tries", sf.lit(0)).cast("int").alias("attempt"),
+        reason.alias("reason"),
+        action.alias("action"),
     )
 
 

@@ -58,7 +58,9 @@ class Progress:
         """
         rate = done / seconds if seconds else 0.0
         left = "--" if not rate else _clock((self.total - done) / rate)
-        return f"{done:,} of {self.total:,} media ({done / max(1, self.total):.0%}), {rate:.1f}/s, {left} left"
+        return (
+            f"{done:,} of {self.total:,} media ({done / max(1, self.total):.0%}), {rate:.1f}/s, {left} left"
+        )
 
     def _poll(self, spark: SparkSession, group: str, tasks: int, media: int, stop: threading.Event) -> None:
         tracker = spark.sparkContext.statusTracker()

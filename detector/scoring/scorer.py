@@ -34,7 +34,9 @@ class Scorer:
         """Give the model's name: the setting, else the file's or folder's name without what all have."""
         if self.settings.name is not None:
             return self.settings.name
-        plain = self.path.parent if self.path.name in {"saved_model", "frozen_inference_graph.pb"} else self.path
+        plain = (
+            self.path.parent if self.path.name in {"saved_model", "frozen_inference_graph.pb"} else self.path
+        )
         return plain.absolute().name.removesuffix(".pb")
 
     @property

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 from pyspark.sql import Column, SparkSession
-from pyspark.sql import functions as sf
 from pyspark.sql import types as t
+from pyspark.sql.pandas.functions import pandas_udf
 
 from detector.errors import EmptyMediaError
 from detector.media.filesystem import build_access
@@ -28,7 +28,11 @@ _ROWS_PER_BATCH = 64
 
 
 def build_detect_objects(
-    spark: SparkSession, settings: ModelSettings, *, media: MediaSettings | None = None, run: RunSettings | None = None
+    spark: SparkSession,
+    settings: ModelSettings,
+    *,
+    media: MediaSettings | None = None,
+    run: RunSettings | None = None,
 ) -> Callable[..., Column]:
     """Build the UDF: a column of encoded image bytes in, array<struct> of detections out.
 
@@ -37,18 +41,24 @@ def build_detect_objects(
     ``ModelError`` when the model is refused. The model stays broadcast for as long as the session lives.
     """
     worker = create_worker(
-        spark, load_scorer(settings), build_access([]), media=media or MediaSettings(), run=run or RunSettings()
+        spark,
+        load_scorer(settings),
+        build_access([]),
+        media=media or MediaSettings(),
+        run=run or RunSettings(),
     )
 
     def detect(contents: Iterator[pd.Series]) -> Iterator[pd.Series]:
         yield from _detect_in_order(worker, chain.from_iterable(contents))
 
     # Spark reads the function's kind from its annotations: an iterator of series in, one out.
-    udf: Any = sf.pandas_udf(detect, returnType=t.ArrayType(DETECTION))  # type: ignore[call-overload]
+    udf: Any = pandas_udf(detect, returnType=t.ArrayType(DETECTION))  # type: ignore[call-overload]
     return udf  # type: ignore[no-any-return]
 
 
-def register_detect_objects(spark: SparkSession, settings: ModelSettings, name: str = "detect_objects") -> None:
+def register_detect_objects(
+    spark: SparkSession, settings: ModelSettings, name: str = "detect_objects"
+) -> None:
     """Register ``build_detect_objects`` as a SQL function: SELECT detect_objects(content) FROM ...."""
     spark.udf.register(name, build_detect_objects(spark, settings))
 
@@ -64,7 +74,9 @@ def _detect_in_order(worker: Worker, contents: Iterator[bytes | None]) -> Iterat
     outcomes = run_pipeline(
         enumerate(contents), load, predictor, threads=worker.count_threads(), queue_bytes=worker.queue_bytes
     )
-    found: dict[int, Detections | None] = {}  # the pipeline gives results as they get ready, Spark wants order
+    found: dict[
+        int, Detections | None
+    ] = {}  # the pipeline gives results as they get ready, Spark wants order
     done = 0
     for outcome in outcomes:
         found[outcome.unit[0]] = outcome.detections

@@ -56,7 +56,6 @@ RESULT = t.StructType(
 )
 
 
-
 def read_units(batches: Iterator[pa.RecordBatch]) -> Iterator[Unit]:
     """Read the units of plan batches, one column ``units`` of lists of ``UNIT`` structs."""
     for batch in batches:
@@ -64,7 +63,9 @@ def read_units(batches: Iterator[pa.RecordBatch]) -> Iterator[Unit]:
             yield Unit(**unit)
 
 
-def build_result_batch(outcomes: Sequence[Outcome[Unit]], labels: LabelMap, schema: pa.Schema) -> pa.RecordBatch:
+def build_result_batch(
+    outcomes: Sequence[Outcome[Unit]], labels: LabelMap, schema: pa.Schema
+) -> pa.RecordBatch:
     """Lay outcomes out as Arrow rows of ``RESULT``, one row per outcome, in order."""
     found = [outcome.detections for outcome in outcomes]
     units = [outcome.unit for outcome in outcomes]
@@ -88,7 +89,9 @@ def build_result_batch(outcomes: Sequence[Outcome[Unit]], labels: LabelMap, sche
         "detection_count": [0 if detections is None else len(detections.scores) for detections in found],
     }
     arrays = [
-        column.cast(schema.field(name).type) if isinstance(column, pa.Array) else pa.array(column, schema.field(name).type)
+        column.cast(schema.field(name).type)
+        if isinstance(column, pa.Array)
+        else pa.array(column, schema.field(name).type)
         for name, column in columns.items()
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

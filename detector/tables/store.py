@@ -13,7 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from delta.exceptions import DeltaConcurrentModificationException
+from delta.exceptions import (
+    ConcurrentAppendException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+    DeltaConcurrentModificationException,
+    MetadataChangedException,
+    ProtocolChangedException,
+)
 from delta.tables import DeltaTable
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
@@ -24,6 +32,15 @@ from detector.tables.detections import flatten_scores
 from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, Table
 
 _TRIES = 12
+_CONFLICTS = (
+    ConcurrentAppendException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+    DeltaConcurrentModificationException,
+    MetadataChangedException,
+    ProtocolChangedException,
+)
 Result = TypeVar("Result")
 
 
@@ -159,7 +176,7 @@ def _retry(action: Callable[[], Result]) -> Result:
     for attempt in range(_TRIES):
         try:
             return action()
-        except (DeltaConcurrentModificationException, StreamingQueryException) as error:
+        except (*_CONFLICTS, StreamingQueryException) as error:
             if attempt + 1 == _TRIES or not _is_concurrent(error):
                 raise
             time.sleep(random.uniform(0.2, 1.0) * min(8, 2**attempt))  # noqa: S311 (no secret)

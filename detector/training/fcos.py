@@ -58,7 +58,8 @@ def build_fcos(config: FcosConfig) -> keras.Model:
         features = layers.add([features, _convolve(features, width)])
         maps.append(features)
     heads = _build_heads(config)
-    outputs, above = [], None
+    outputs: list[Any] = []
+    above: Any = None
     for level in reversed(config.levels):
         lateral = layers.Conv2D(config.pyramid_width, 1, name=f"lateral_{level}")(maps[level - 1])
         above = lateral if above is None else layers.add([lateral, layers.UpSampling2D()(above)])
@@ -67,7 +68,9 @@ def build_fcos(config: FcosConfig) -> keras.Model:
     return keras.Model(pixels, layers.Concatenate(axis=1, name="locations")(outputs), name="fcos")
 
 
-def encode_targets(boxes_yxyx_norm: FloatArray, class_ids: NDArray[np.int32], config: FcosConfig) -> FloatArray:
+def encode_targets(
+    boxes_yxyx_norm: FloatArray, class_ids: NDArray[np.int32], config: FcosConfig
+) -> FloatArray:
     """Say what every location should answer for the boxes of one canvas.
 
     Boxes float32 [N, 4] in fractions of the canvas, class_ids int32 [N] from 1; N may be 0. Returns
@@ -126,12 +129,12 @@ def decode_boxes(outputs: Any, config: FcosConfig) -> tuple[Any, Any]:  # noqa: 
     """Turn outputs [B, L, class_count + 5] into boxes and scores, before any suppression.
 
     Returns boxes_yxyx_norm float32 [B, L, 4] in fractions of the canvas, not clipped, and scores
-    float32 [B, L, class_count] in 0..1: the root of class probability times centerness.
+    float32 [B, L, class_count] in 0..1: class probability times centerness.
     """
     points, strides = _list_locations(config)
     distances = outputs[..., -5:-1] * strides
     boxes = ops.concatenate([points - distances[..., :2], points + distances[..., 2:]], axis=-1)
-    scores = ops.sqrt(ops.sigmoid(outputs[..., :-5]) * ops.sigmoid(outputs[..., -1:]))
+    scores = ops.sigmoid(outputs[..., :-5]) * ops.sigmoid(outputs[..., -1:])
     return boxes / config.canvas_px, scores
 
 
@@ -151,8 +154,12 @@ def _build_heads(config: FcosConfig) -> keras.Model:
     prior = keras.initializers.Constant(-math.log(99))
     near_zero = keras.initializers.RandomNormal(stddev=0.01)
     options: dict[str, Any] = {"padding": "same", "kernel_initializer": near_zero}
-    classes = layers.Conv2D(config.class_count, 3, bias_initializer=prior, name="classes", **options)(towers[0])
-    sides = layers.Conv2D(4, 3, bias_initializer="ones", activation="softplus", name="sides", **options)(towers[1])
+    classes = layers.Conv2D(config.class_count, 3, bias_initializer=prior, name="classes", **options)(
+        towers[0]
+    )
+    sides = layers.Conv2D(4, 3, bias_initializer="ones", activation="softplus", name="sides", **options)(
+        towers[1]
+    )
     centerness = layers.Conv2D(1, 3, name="centerness", **options)(towers[1])
     return keras.Model(features, layers.Concatenate()([classes, sides, centerness]), name="heads")
 

@@ -1,0 +1,71 @@
+# Two commands do everything, with nothing installed but Python and make: `make demo` and `make test`.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format bench demo-model clean distclean
+
+PYTHON ?= python3
+MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
+
+BIN := .venv/bin
+UV := .tools/uv
+READY := .venv/.ready
+DEMO := build/demo
+
+# The recipes see this environment's Python, Spark and Java, whatever others the shell is set up for.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYSPARK_PYTHON := $(CURDIR)/$(BIN)/python
+export PYSPARK_DRIVER_PYTHON := $(PYSPARK_PYTHON)
+export SPARK_LOCAL_IP := 127.0.0.1
+export TF_CPP_MIN_LOG_LEVEL := 2
+export UV_PROJECT_ENVIRONMENT := .venv
+# uv brings certificates of its own and would refuse a company's proxy; the system's, where it has any, don't.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+export UV_SYSTEM_CERTS := true
+endif
+unexport VIRTUAL_ENV SPARK_HOME PYSPARK_SUBMIT_ARGS PYTHONHOME
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## install everything: Python packages, Java, Delta's jars
+
+demo: setup ## draw pictures, score them with the small model, and write a page of what was found
+	$(BIN)/python jobs/demo_pictures.py --out $(DEMO)/pictures
+	$(BIN)/spark-submit --properties-file conf/spark/local.conf jobs/score.py --config conf/demo.yaml
+	$(BIN)/python jobs/report.py --tables.root $(DEMO)/tables --out $(DEMO)/report.html
+	@echo "Open $(DEMO)/report.html"
+
+test: lint ## check everything that CI checks
+	$(BIN)/pytest
+
+lint: setup ## check style, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## put the code into the one style
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: setup ## measure scoring against a plain TensorFlow loop and the naive Spark way
+	$(BIN)/python jobs/bench.py
+
+demo-model: setup ## make the small model of conf/demo again
+	$(BIN)/python jobs/demo_model.py --out conf/demo
+
+clean: ## remove what the targets made
+	rm -rf build spark-warehouse metastore_db derby.log .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+distclean: clean ## remove what set-up installed, too
+	rm -rf .venv .tools .java
+
+$(READY): pyproject.toml uv.lock conf/spark/delta-jars.lock | $(UV)
+	$(UV) sync --locked
+	$(BIN)/python -m detector.installation --repository $(MAVEN_REPOSITORY)
+	@touch $@
+
+$(UV): conf/setup/bootstrap_uv.py
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer" >&2; exit 1; }
+	$(PYTHON) conf/setup/bootstrap_uv.py $@

@@ -1,0 +1,114 @@
+"""Images as a model takes them: the size to bring them to, their encoding, the stacking of a batch.
+
+Owns everything between a decoded image and the array or strings that a model is called with. Needs no
+TensorFlow to import, nor to prepare anything but tf.train.Example messages.
+"""
+
+from collections.abc import Sequence
+from itertools import chain, repeat
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.errors import ModelError, PredictionError
+from detector.models.signature import InputKind, ModelInput
+from detector.settings import ModelSettings
+
+Pixels = NDArray[np.uint8] | bytes
+
+_FAST_COMPRESSION = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # decoded again at once: speed over size
+_SCALES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
+
+
+def choose_canvas_hw(model_input: ModelInput, settings: ModelSettings) -> tuple[int, int] | None:
+    """Choose the (height, width) that images are letterboxed to; None: they keep their own.
+
+    Raises ``ModelError`` when ``model.input_hw`` contradicts the model's fixed size, or is missing where
+    the model fixes only one of the two.
+    """
+    fixed, wanted = (model_input.height_px, model_input.width_px), settings.input_hw
+    if wanted is not None:
+        if any(size not in {None, asked} for size, asked in zip(fixed, wanted, strict=True)):
+            raise ModelError(
+                f"model.input_hw is {wanted}, but the model takes only {fixed} (height, width): "
+                "leave the setting out"
+            )
+        return wanted
+    height_px, width_px = fixed
+    if height_px is None and width_px is None:
+        return None
+    if height_px is None or width_px is None:
+        raise ModelError(f"the model fixes one side of its images, {fixed}: give model.input_hw")
+    return height_px, width_px
+
+
+def choose_batch_size(model_input: ModelInput, settings: ModelSettings) -> int:
+    """Choose how many images go into a call: what the model fixes, else the setting."""
+    return model_input.batch or settings.batch_size
+
+
+def choose_padded_size(count: int, batch_size: int, *, always_full: bool) -> int:
+    """Choose the size that a batch of ``count`` images is padded to, so that few sizes ever occur.
+
+    >>> [choose_padded_size(count, 6, always_full=False) for count in (1, 2, 3, 5)]
+    [1, 2, 4, 6]
+    >>> choose_padded_size(1, 6, always_full=True)
+    6
+    """
+    return batch_size if always_full else min(batch_size, 1 << (count - 1).bit_length())
+
+
+def prepare_image(image: NDArray[np.uint8], kind: InputKind) -> Pixels:
+    """Turn a uint8 [H, W, 3] RGB image into what one image of a batch is: itself, or a lossless encoding.
+
+    Encoded images are PNG; a tf.train.Example holds the PNG, its format, height and width. Raises
+    ``PredictionError`` when the image can't be encoded.
+    """
+    if kind == "image":
+        return image
+    done, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _FAST_COMPRESSION)
+    if not done:
+        raise PredictionError(f"an image of shape {image.shape} can't be encoded as PNG for the model")
+    encoded: bytes = png.tobytes()
+    return encoded if kind == "encoded" else _build_example(encoded, image.shape[0], image.shape[1])
+
+
+def stack_batch(inputs: Sequence[Pixels], size: int, model_input: ModelInput, pixel_range: str) -> Any:  # noqa: ANN401 (array or bytes)
+    """Stack prepared images into one batch of ``size``, the last one repeated.
+
+    Gives uint8 or float32 [size, H, W, 3] (``pixel_range`` says what floats mean), an object array of
+    ``size`` strings, or one string for a model that takes a single one.
+    """
+    if model_input.dtype == "string":
+        return inputs[0] if model_input.scalar else np.array([*_pad(inputs, size)], dtype=object)
+    batch = np.stack([*_pad(inputs, size)])
+    if model_input.dtype == "uint8":
+        return batch
+    scale, shift = _SCALES[pixel_range]
+    scaled = batch.astype(np.float32)
+    if scale != 1.0:
+        scaled *= np.float32(scale)
+        scaled += np.float32(shift)
+    return scaled
+
+
+def _pad(inputs: Sequence[Pixels], size: int) -> chain[Any]:
+    return chain(inputs, repeat(inputs[-1], size - len(inputs)))
+
+
+def _build_example(png: bytes, height: int, width: int) -> bytes:
+    from tensorflow.train import BytesList, Example, Feature, Features, Int64List
+
+    def _hold_int(value: int) -> Any:  # noqa: ANN401 (a generated message)
+        return Feature(int64_list=Int64List(value=[value]))
+
+    features = {
+        "image/encoded": Feature(bytes_list=BytesList(value=[png])),
+        "image/format": Feature(bytes_list=BytesList(value=[b"png"])),
+        "image/height": _hold_int(height),
+        "image/width": _hold_int(width),
+    }
+    serialised: bytes = Example(features=Features(feature=features)).SerializeToString()
+    return serialised

@@ -1,0 +1,151 @@
+"""TensorFlow at work: one loaded model that turns batches of images into detections.
+
+Owns every call of TensorFlow while scoring; it is imported inside functions, so that this module can be
+imported where it isn't wanted. A process starts TensorFlow once and holds one model at a time.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.errors import InstallationError, ModelError, PredictionError
+from detector.models.detections import Detections
+from detector.models.inputs import (
+    Pixels,
+    choose_batch_size,
+    choose_canvas_hw,
+    choose_padded_size,
+    prepare_image,
+    stack_batch,
+)
+from detector.models.outputs import OutputDecoder
+from detector.models.signature import ModelSignature
+from detector.settings import ModelSettings
+
+_Run = Callable[[Any], Mapping[str, Any]]
+_started = False
+
+
+def start_tensorflow(*, threads: int, gpu: str | None) -> None:
+    """Start this process's TensorFlow on one GPU, or on the CPU alone with all GPUs hidden.
+
+    ``gpu`` is an address as Spark assigns it: an index as nvidia-smi counts, or a UUID. ``threads``: CPU
+    threads of one operation. Later calls change nothing: a process keeps the device it began with. Raises
+    ``InstallationError`` when TensorFlow doesn't see the GPU.
+    """
+    global _started  # noqa: PLW0603 (TensorFlow itself is one per process)
+    if _started:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # nvidia-smi's order, which Spark's addresses follow
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if gpu is None else gpu
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1 if gpu is None else 2)
+    found = tf.config.list_physical_devices("GPU")
+    if gpu is not None and not found:
+        raise InstallationError(
+            f"the task has GPU {gpu}, but TensorFlow sees none: install this project with its extra gpu "
+            "(CUDA libraries) on the workers, or give tasks no GPU"
+        )
+    for device in found:
+        tf.config.experimental.set_memory_growth(device, True)
+    _started = True
+
+
+def load_predictor(path: Path, signature: ModelSignature, settings: ModelSettings) -> "Predictor":
+    """Load the model at ``path`` (SavedModel folder or frozen graph file), whose signature was read before.
+
+    Raises ``ModelError`` when TensorFlow can't load it or a setting contradicts it.
+    """
+    canvas_hw = choose_canvas_hw(signature.input, settings)
+    load = _load_saved_model if signature.form == "saved_model" else _load_frozen_graph
+    try:
+        run = load(path, signature)
+    except Exception as error:
+        raise ModelError(
+            f"{path}: TensorFlow can't load this model: {type(error).__name__}: {_shorten(error)}"
+        ) from error
+    return Predictor(run, signature, settings, canvas_hw)
+
+
+class Predictor:
+    """A loaded model.
+
+    ``batch_size``: how many images a call takes at most; ``canvas_hw``: the (height, width) that images
+    must have, or None when each keeps its own. ``prepare`` may be called from any thread, ``predict`` from
+    one at a time.
+    """
+
+    def __init__(
+        self,
+        run: _Run,
+        signature: ModelSignature,
+        settings: ModelSettings,
+        canvas_hw: tuple[int, int] | None,
+    ) -> None:
+        self.batch_size = choose_batch_size(signature.input, settings)
+        self.canvas_hw = canvas_hw
+        self._run = run
+        self._input = signature.input
+        self._always_full = signature.input.batch is not None or canvas_hw is not None
+        self._pixel_range = settings.pixel_range
+        self._decoder = OutputDecoder(signature, settings)
+
+    def prepare(self, image: NDArray[np.uint8]) -> Pixels:
+        """Turn a uint8 [H, W, 3] RGB image into an input of ``predict``: itself, or PNG bytes."""
+        return prepare_image(image, self._input.kind)
+
+    def predict(self, inputs: Sequence[Pixels], image_hws: Sequence[tuple[int, int]]) -> list[Detections]:
+        """Detect on 1 to ``batch_size`` prepared images of one size; ``image_hws``: each (height, width).
+
+        The batch is padded by its last image: to its full size when all batches have one shape anyway,
+        else to a power of two, so that few shapes occur and little is computed in vain. Raises
+        ``PredictionError`` when the model fails on this batch or gives values that are no boxes.
+        """
+        size = choose_padded_size(len(inputs), self.batch_size, always_full=self._always_full)
+        batch = stack_batch(inputs, size, self._input, self._pixel_range)
+        try:
+            outputs = {role: tensor.numpy() for role, tensor in self._run(batch).items()}
+        except Exception as error:
+            raise PredictionError(f"the model failed: {type(error).__name__}: {_shorten(error)}") from error
+        return self._decoder.decode(outputs, image_hws)
+
+
+def _load_saved_model(path: Path, signature: ModelSignature) -> _Run:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path), tags=list(signature.tags))
+    key, name, wanted = signature.signature_key, signature.input.name, signature.outputs
+    dtype = tf.as_dtype(signature.input.dtype)
+
+    def run(batch: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        # Through the loaded object, because a signature alone doesn't keep its variables alive.
+        found = loaded.signatures[key](**{name: tf.constant(batch, dtype)})
+        return {role: found[output] for role, output in wanted.items()}
+
+    return run
+
+
+def _load_frozen_graph(path: Path, signature: ModelSignature) -> _Run:
+    import tensorflow as tf
+
+    graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    imported = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
+    function = imported.prune(signature.input.name, signature.outputs)
+    dtype = tf.as_dtype(signature.input.dtype)
+
+    def run(batch: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        found: Mapping[str, Any] = function(tf.constant(batch, dtype))
+        return found
+
+    return run
+
+
+def _shorten(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:300]

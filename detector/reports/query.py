@@ -1,0 +1,57 @@
+"""SQL over the tables without Spark: Delta Lake's files read by deltalake, queried by DuckDB.
+
+Owns the connection and which rows are current. Refuses the network and any file but the tables'.
+"""
+
+import duckdb
+import pandas as pd
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from detector.errors import SettingsError
+
+TABLES = ("scores", "detections", "runs")
+
+# The newest row of a medium is current, whichever model scored it: a page shows a picture once.
+_CURRENT_VIEWS = """
+CREATE VIEW current_scores AS
+  SELECT * FROM scores WHERE status <> 'skipped'
+  QUALIFY dense_rank() OVER (PARTITION BY media_uri ORDER BY scored_at DESC, attempt DESC) = 1;
+CREATE VIEW current_detections AS
+  SELECT * FROM detections SEMI JOIN current_scores USING (score_id);
+"""
+
+
+def open_tables(root: str) -> duckdb.DuckDBPyConnection:
+    """Open the Delta tables below ``root`` (a folder or URI) as relations of their names.
+
+    Beside ``scores``, ``detections`` and ``runs`` there are ``current_scores`` and
+    ``current_detections``: those of the newest version of each medium. Columns are read when a query asks for
+    them. Raises ``SettingsError`` that names the table that is not there.
+    """
+    connection = _connect()
+    for name in TABLES:
+        uri = f"{root.rstrip('/')}/{name}"
+        try:
+            dataset = DeltaTable(uri).to_pyarrow_dataset()
+        except TableNotFoundError as error:
+            raise SettingsError(
+                f"tables.root {root}: no Delta table {name}; run jobs/score.py first"
+            ) from error
+        connection.register(name, dataset)
+    connection.execute(_CURRENT_VIEWS)
+    return connection
+
+
+def open_frames(scores: pd.DataFrame, detections: pd.DataFrame) -> duckdb.DuckDBPyConnection:
+    """Open two frames as ``scores`` and ``detections``, with the same views of the current rows."""
+    connection = _connect()
+    connection.register("scores", scores)
+    connection.register("detections", detections)
+    connection.execute(_CURRENT_VIEWS)
+    return connection
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    refused = ("autoinstall_known_extensions", "autoload_known_extensions", "enable_external_access")
+    return duckdb.connect(config=dict.fromkeys(refused, "false"))
