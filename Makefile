@@ -23,7 +23,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
 export UV_SYSTEM_CERTS := true
 endif
-unexport VIRTUAL_ENV SPARK_HOME PYSPARK_SUBMIT_ARGS PYTHONHOME
+unexport JAVA_HOME VIRTUAL_ENV SPARK_HOME PYSPARK_SUBMIT_ARGS PYTHONHOME
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -63,7 +63,7 @@ distclean: clean ## remove what set-up installed, too
 
 $(READY): pyproject.toml uv.lock conf/spark/delta-jars.lock | $(UV)
 	$(UV) sync --locked
-	$(BIN)/python -m detector.installation --repository $(MAVEN_REPOSITORY)
+	JAVA_HOME='$(JAVA_HOME)' $(BIN)/python -m detector.installation --repository $(MAVEN_REPOSITORY)
 	@touch $@
 
 $(UV): conf/setup/bootstrap_uv.py

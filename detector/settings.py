@@ -133,7 +133,7 @@ class RunSettings(Section):
     )
     commit_every_s: float = Field(300, gt=0, description="seconds of scoring that one commit should hold")
     commit_units: int | None = Field(None, gt=0, description="units a commit, instead of commit_every_s")
-    task_units: int | None = Field(None, gt=0, description="units a Spark task (default: as many as take 15 s)")
+    task_units: int | None = Field(None, gt=0, description="units a Spark task (default: what takes 15 s)")
     decode_threads: int | None = Field(
         None,
         gt=0,

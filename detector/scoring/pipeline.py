@@ -60,9 +60,9 @@ class LoadedImage:
         return len(self.pixels) if isinstance(self.pixels, bytes) else self.pixels.nbytes
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Give what must be equal in a batch; encoded pictures go with any other."""
-        return () if isinstance(self.pixels, bytes) else self.pixels.shape
+    def shape(self) -> tuple[int, int]:
+        """Give what must be equal in a batch; encoded pictures too are stacked inside the model."""
+        return self.image_hw
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class _Batches(Generic[UnitT]):
 
     def __init__(self, batch_size: int) -> None:
         self._size = batch_size
-        self._waiting: dict[tuple[int, ...], list[tuple[UnitT, LoadedImage]]] = {}
+        self._waiting: dict[tuple[int, int], list[tuple[UnitT, LoadedImage]]] = {}
         self.nbytes = 0
 
     def add(self, unit: UnitT, image: LoadedImage) -> list[tuple[UnitT, LoadedImage]]:
@@ -184,7 +184,7 @@ class _Batches(Generic[UnitT]):
             max(self._waiting, key=lambda shape: sum(i.nbytes for _, i in self._waiting[shape]))
         )
 
-    def _take(self, shape: tuple[int, ...]) -> list[tuple[UnitT, LoadedImage]]:
+    def _take(self, shape: tuple[int, int]) -> list[tuple[UnitT, LoadedImage]]:
         batch = self._waiting.pop(shape)
         self.nbytes -= sum(image.nbytes for _, image in batch)
         return batch

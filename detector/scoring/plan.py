@@ -69,7 +69,7 @@ def make_plan(
 def cut_into_tasks(units: pa.Table, task_units: int, slots: int) -> Iterator[pa.Table]:
     """Cut units into tasks of at most ``task_units``, dealt out evenly, each task's units from all sizes.
 
-    A task count that is a multiple of ``slots``, where there are enough units, leaves no core idle at the end.
+    A task count that is a multiple of ``slots``, where there are enough units, leaves no core idle.
     """
     tasks = max(1, -(-units.num_rows // task_units))
     tasks = min(units.num_rows, -(-tasks // slots) * slots)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detector.labels import LabelMap, read_label_map
+from detector.models.inputs import choose_canvas_hw
 from detector.models.package import compute_digest, compute_size, fetch_model
 from detector.models.signature import ModelSignature, locate_model, read_signature
 from detector.settings import ModelSettings
@@ -64,4 +65,5 @@ def load_scorer(settings: ModelSettings) -> Scorer:
     labels = LabelMap() if settings.labels is None else read_label_map(Path(settings.labels))
     path = locate_model(fetch_model(settings.uri))
     signature = read_signature(path)
+    choose_canvas_hw(signature.input, settings)  # refuses a model.input_hw that the model can't take
     return Scorer(path, signature, settings, labels, compute_digest(path), compute_size(path))

@@ -5,12 +5,12 @@ import time
 
 import numpy as np
 import pytest
-from detector.models.detections import Detections
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.boxes import compute_letterbox
 from detector.errors import DamagedImageError
+from detector.models.detections import Detections
 from detector.scoring.pipeline import ImageFacts, LoadedImage, run_pipeline
 
 
