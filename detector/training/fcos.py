@@ -76,7 +76,8 @@ def encode_targets(
     Boxes float32 [N, 4] in fractions of the canvas, class_ids int32 [N] from 1; N may be 0. Returns
     float32 [L, class_count + 5]: the class one-hot (all 0: background), the four distances in strides, the
     centerness. A location inside several boxes answers for the smallest (section 3.1 of the paper), and
-    for a box only within ``centre_radius`` strides of its centre.
+    for a box only within ``centre_radius`` strides of its centre. A long box thinner than the stride of
+    its level may lie between locations and then has none, as in the paper.
 
     >>> config = FcosConfig(class_count=2, canvas_px=16, levels=(3, 4))
     >>> encode_targets(np.array([[0.0, 0.0, 0.5, 0.5]], np.float32), np.array([2]), config)[0].tolist()

@@ -1,5 +1,6 @@
 """A model and pictures for whole runs: the demo's own, small and quick."""
 
+import io
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from detector.annotations.shapes import draw_picture
 from detector.settings import ScoreSettings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -34,16 +36,27 @@ def make_settings(tmp_path):
     return make
 
 
+@pytest.fixture(scope="session")
+def drawn_jpegs():
+    """Give the bytes of eight drawn pictures that the demo's model finds shapes in."""
+    encoded = []
+    for seed in range(8):
+        pixels, _, _ = draw_picture(np.random.default_rng(1000 + seed), height_px=96, width_px=128)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=90)
+        encoded.append(file.getvalue())
+    return encoded
+
+
 @pytest.fixture
-def photos(tmp_path):
-    """Give a maker of pictures: plain JPEGs of one size, each of its own grey."""
+def photos(tmp_path, drawn_jpegs):
+    """Give a maker of pictures: photo00000.jpg and so on, of eight contents, below tmp_path/photos."""
     folder = tmp_path / "photos"
     folder.mkdir()
 
-    def make(numbers, prefix="photo"):
+    def make(numbers):
         for number in numbers:
-            pixels = np.full((48, 64, 3), number % 256, np.uint8)
-            Image.fromarray(pixels).save(folder / f"{prefix}{number:05d}.jpg")
+            (folder / f"photo{number:05d}.jpg").write_bytes(drawn_jpegs[number % len(drawn_jpegs)])
         return folder
 
     return make

@@ -22,9 +22,9 @@ def make_outputs(targets):
 @settings(deadline=None)
 @given(st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.floats(0.1, 0.6), st.floats(0.1, 0.6), st.integers(1, 3))
 def test_decoding_gives_back_the_encoded_box(y, x, height, width, class_id):
-    """A box of 10 px or more is some location's answer, and decoding that answer gives the box."""
+    """A box wider than a coarse cell is some location's answer, and decoding that answer gives the box."""
     box = np.clip([y - height / 2, x - width / 2, y + height / 2, x + width / 2], 0, 1).astype(np.float32)
-    assume((box[2:] - box[:2]).min() > 0.1)
+    assume((box[2:] - box[:2]).min() > 17 / 96)
     targets = encode_targets(box[None], np.array([class_id], np.int32), CONFIG)
     assert targets[:, class_id - 1].any()
     boxes, scores = decode_boxes(make_outputs(targets)[None], CONFIG)
@@ -46,6 +46,12 @@ def test_location_in_two_boxes_answers_for_the_smaller():
     targets = encode_targets(boxes, np.array([1, 2], np.int32), config)
     assert targets[5, :2].tolist() == [0, 1]
     assert targets[0, :2].tolist() == [1, 0]
+
+
+def test_box_between_the_locations_of_its_level_has_no_target():
+    """A tall box narrower than a coarse cell can lie between its locations, as the docstring warns."""
+    box = np.array([[0.0, 18 / 96, 0.9, 22 / 96]], np.float32)
+    assert not encode_targets(box, np.array([1], np.int32), CONFIG).any()
 
 
 def test_large_box_goes_to_the_coarse_level():
