@@ -19,13 +19,16 @@ _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
-_WANTED = {"spark.sql.session.timeZone": "UTC"}
+_WANTED = {
+    "spark.sql.session.timeZone": "UTC",
+    # Delta reads a table's log in this many tasks; its 50 cost more than they give on logs of this size.
+    "spark.databricks.delta.snapshotPartitions": "4",
+}
 _WANTED_LOCALLY = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
-    "spark.databricks.delta.snapshotPartitions": "2",
 }
 
 
