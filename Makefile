@@ -50,7 +50,7 @@ format: setup ## put the code into the one style
 	$(BIN)/ruff format
 
 bench: setup ## measure scoring against a plain TensorFlow loop and the naive Spark way
-	$(BIN)/python jobs/bench.py
+	$(BIN)/python tests/bench/scoring.py
 
 demo-model: setup ## make the small model of conf/demo again
 	$(BIN)/python jobs/demo_model.py --out conf/demo
