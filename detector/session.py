@@ -4,7 +4,6 @@ Owns every Spark setting that the code itself needs. Refuses a session without D
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 
@@ -52,7 +51,7 @@ def open_session(
 
 def _point_to_java_and_python() -> None:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else spark-submit has started a JVM already
         os.environ["JAVA_HOME"] = str(find_java().resolve().parent.parent)
 
 

@@ -3,7 +3,7 @@
 import sys
 import traceback
 
-from detector.errors import ModelError, SettingsError
+from detector.errors import DetectorError, ModelError, SettingsError
 from detector.settings import ScoreSettings, load_settings
 
 DONE, UNEXPECTED, REFUSED, TOO_MANY_FAILED = 0, 1, 2, 3
@@ -24,6 +24,9 @@ def main(arguments: list[str]) -> int:
     except (SettingsError, ModelError) as error:
         print(f"refused: {error}", file=sys.stderr)
         return REFUSED
+    except DetectorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return UNEXPECTED
     except Exception:  # noqa: BLE001 (the last resort: everything else is exit code 1, with its trace)
         traceback.print_exc()
         return UNEXPECTED
