@@ -168,7 +168,7 @@ def find_worker_peak_mib() -> int:
     """Read the largest resident memory that one of this session's Python workers ever had."""
     peaks = [0]
     for process in psutil.Process().children(recursive=True):
-        if "pyspark.daemon" in " ".join(process.cmdline()):
+        if process.status() != psutil.STATUS_ZOMBIE and "pyspark.daemon" in " ".join(process.cmdline()):
             status = Path(f"/proc/{process.pid}/status").read_text()
             peaks += [
                 int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM")

@@ -167,3 +167,76 @@ def test_another_scorer_is_new_work(spark, make_settings, photos):
     score(spark, make_settings())
     assert score(spark, make_settings(model={"batch_size": 3})).scored == 0
     assert score(spark, make_settings(model={"min_score": 0.3})).scored == 2
+
+
+def test_a_bucket_is_scored_like_a_folder(spark, make_settings, drawn_jpegs):
+    """A real S3 server: options of the URI reach the workers, and stand in no table; the model too large to send."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        client = boto3.client(
+            "s3",
+            endpoint_url=f"http://{host}:{port}",
+            region_name="us-east-1",
+            aws_access_key_id="id",
+            aws_secret_access_key="hush",
+        )
+        client.create_bucket(Bucket="photos")
+        for number, content in enumerate(drawn_jpegs[:3]):
+            client.put_object(Bucket="photos", Key=f"day/{number}.jpg", Body=content)
+        options = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+        path = f"s3://id:hush@photos/day?{options}"
+        settings = make_settings(media={"paths": [path]}, model={"broadcast_max_bytes": 0})
+        assert score(spark, settings).scored == 3
+        assert score(spark, settings).skipped_reasons == {"already_scored": 3}
+    finally:
+        server.stop()
+    for table in ("scores", "runs", "detections"):
+        rows = deltalake.DeltaTable(f"{settings.tables.root}/{table}").to_pyarrow_table().to_pylist()
+        assert rows
+        assert "hush" not in str(rows)
+    uris = (
+        deltalake.DeltaTable(f"{settings.tables.root}/scores")
+        .to_pyarrow_table()
+        .column("media_uri")
+        .to_pylist()
+    )
+    assert sorted(uris) == [f"s3://photos/day/{number}.jpg" for number in range(3)]
+
+
+def test_two_runs_at_once_score_each_file_once(spark, make_settings, photos, tmp_path):
+    """Both plan the same six files; one row each, and the counts of both runs add up."""
+    import threading
+
+    photos(range(6))
+    score(spark, make_settings(media={"include": ["photo00000.jpg"]}))
+    barrier, summaries = threading.Barrier(2), []
+
+    def run():
+        barrier.wait()
+        summaries.append(score(spark, make_settings(run={"commit_units": 2})))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows = [row for row in read_scores(tmp_path) if row["status"] == "scored"]
+    flat = deltalake.DeltaTable(str(tmp_path / "tables" / "detections")).to_pyarrow_table()
+    assert len(rows) == len({row["media_uri"] for row in rows}) == 6
+    assert sum(summary.scored for summary in summaries) == 5
+    assert all(s.listed == s.scored + s.failed + s.skipped == 6 for s in summaries)
+    assert flat.num_rows == sum(row["detection_count"] for row in rows)
+
+
+def test_a_schema_works_as_a_folder_does(spark, make_settings, photos, tmp_path):
+    """--tables.schema writes into the catalog; SQL finds it by name."""
+    photos(range(2))
+    tables = {"root": None, "schema": "spark_catalog.nightly", "checkpoints": str(tmp_path / "progress")}
+    assert score(spark, make_settings(tables=tables)).scored == 2
+    counted = spark.sql("SELECT status, count(*) FROM nightly.scores GROUP BY 1").collect()
+    assert [tuple(row) for row in counted] == [("scored", 2)]
