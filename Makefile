@@ -17,7 +17,6 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYSPARK_PYTHON := $(CURDIR)/$(BIN)/python
 export PYSPARK_DRIVER_PYTHON := $(PYSPARK_PYTHON)
 export SPARK_LOCAL_IP := 127.0.0.1
-export TF_CPP_MIN_LOG_LEVEL := 2
 export UV_PROJECT_ENVIRONMENT := .venv
 # uv brings certificates of its own and would refuse a company's proxy; the system's, where it has any, don't.
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)

@@ -1,5 +1,7 @@
 """Settings: where they come from, which source wins, and that nothing wrong gets through."""
 
+from pathlib import Path
+
 import pytest
 
 from detector.errors import SettingsError
@@ -81,6 +83,13 @@ def test_what_is_missing_is_named(missing):
     at = ENOUGH.index(missing)
     with pytest.raises(SettingsError, match=missing.strip("-").split(".")[0]):
         load(*ENOUGH[:at], *ENOUGH[at + 2 :])
+
+
+def test_the_configuration_of_the_repository_loads():
+    """conf/score.yaml and conf/demo.yaml hold nothing that is unknown."""
+    folder = Path(__file__).resolve().parents[1] / "conf"
+    assert load("--config", str(folder / "score.yaml"), *ENOUGH).media.min_age_s == 60
+    assert load("--config", str(folder / "demo.yaml")).model.name == "demo_shapes"
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -40,7 +40,8 @@ def start_tensorflow(*, threads: int, gpu: str | None) -> None:
     global _started  # noqa: PLW0603 (TensorFlow itself is one per process)
     if _started:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Without a GPU, TensorFlow reports as an error that it found none.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if gpu is None else "2")
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # nvidia-smi's order, which Spark's addresses follow
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if gpu is None else gpu
     import tensorflow as tf

@@ -63,9 +63,14 @@ def score_on_executors(spark: SparkSession, worker: Worker, tasks: Sequence[pa.T
 
 
 def count_slots(spark: SparkSession) -> int:
-    """Count the tasks that can run at once, as far as Spark tells."""
-    task_cpus = int(spark.conf.get("spark.task.cpus", "1") or 1)
-    return max(1, spark.sparkContext.defaultParallelism // task_cpus)
+    """Count the tasks that can run at once, as far as Spark tells: by GPUs where tasks need one."""
+    cores = spark.sparkContext.defaultParallelism
+    gpus_per_task = float(spark.conf.get("spark.task.resource.gpu.amount", "0") or 0)
+    if gpus_per_task:
+        executors = cores // int(spark.conf.get("spark.executor.cores", "1") or 1)
+        gpus = executors * int(spark.conf.get("spark.executor.resource.gpu.amount", "1") or 1)
+        return max(1, int(gpus / gpus_per_task))
+    return max(1, cores // int(spark.conf.get("spark.task.cpus", "1") or 1))
 
 
 def _count_gpu_task_cores(spark: SparkSession) -> int:

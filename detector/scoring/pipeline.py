@@ -135,7 +135,11 @@ def _load_or_explain(load: Callable[[UnitT], LoadedImage], unit: UnitT) -> Loade
     except MediaError as error:
         return error
     except Exception as error:  # noqa: BLE001 (whatever a decoder raises is this file's row, not the job's end)
-        return UnexpectedMediaError(f"{type(error).__name__}: {error}"[:500])
+        return UnexpectedMediaError(_shorten(error))
+
+
+def _shorten(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
 
 
 def _predict(predictor: Predictor, batch: list[tuple[UnitT, LoadedImage]]) -> Iterator[Outcome[UnitT]]:
@@ -149,7 +153,7 @@ def _predict(predictor: Predictor, batch: list[tuple[UnitT, LoadedImage]]) -> It
             for single in batch:
                 yield from _predict(predictor, [single])
             return
-        explained = PredictionError(f"{type(error).__name__}: {error}"[:500])
+        explained = error if isinstance(error, PredictionError) else PredictionError(_shorten(error))
         yield Outcome(batch[0][0], images[0].facts, None, explained)
         return
     for (unit, image), detections in zip(batch, found, strict=True):
