@@ -124,13 +124,13 @@ def measure(spark: SparkSession, name: str, model: Path, pictures: Path, rounds:
 
 
 def plan_tasks(spark: SparkSession, pictures: Path) -> list[pa.Table]:
-    """Cut the folder into tasks as the job does once it knows the rate: four for each slot."""
+    """Cut the folder into tasks as the job does once it knows the rate: up to 15 s long, one for each slot."""
     listed = list_media(MediaSettings(paths=[str(pictures)]), now=datetime.now(UTC))
     units = listed.select(["media_uri", "size_bytes", "modified_at"])
     units = units.add_column(0, "score_id", units.column("media_uri"))
     units = units.append_column("attempt", pa.array(np.zeros(units.num_rows, np.int32)))
     slots = count_slots(spark)
-    return list(cut_into_tasks(units, max(1, units.num_rows // (4 * slots)), slots))
+    return list(cut_into_tasks(units, units.num_rows, slots))
 
 
 def time_plain_loop(model: Path, pictures: Path, batch_size: int) -> float:
