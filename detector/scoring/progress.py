@@ -3,15 +3,26 @@
 Owns one line of standard error. Silent when that is no terminal.
 """
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TextIO
 
 from pyspark.sql import SparkSession
+
+
+def _find_terminal() -> TextIO:
+    # spark-submit reads this process's standard error through a pipe: its own may be a terminal.
+    launcher = Path(f"/proc/{os.getppid()}/fd/2")
+    if "PYSPARK_GATEWAY_PORT" not in os.environ or not os.access(launcher, os.W_OK):
+        return sys.stderr
+    terminal = launcher.resolve()
+    return terminal.open("w") if terminal.is_relative_to("/dev") and terminal.is_char_device() else sys.stderr
 
 
 @dataclass
@@ -19,7 +30,7 @@ class Progress:
     """Counts media against a total; what Spark is still working on is estimated from finished tasks."""
 
     total: int
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    stream: TextIO = field(default_factory=_find_terminal)
     done: int = 0
     started: float = field(default_factory=time.monotonic)
 

@@ -1,0 +1,32 @@
+"""Progress: a line on a terminal, nothing elsewhere."""
+
+import io
+
+from detector.scoring.progress import Progress
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        """Say so."""
+        return True
+
+
+def test_a_terminal_sees_the_line():
+    """Written over itself, ended by close."""
+    terminal = Terminal()
+    progress = Progress(10, terminal)
+    progress.show(5)
+    progress.close()
+    assert "5 of 10 media (50%)" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\n")
+
+
+def test_a_pipe_sees_nothing():
+    """Logs stay free of it."""
+    pipe = io.StringIO()
+    progress = Progress(10, pipe)
+    progress.show(5)
+    progress.close()
+    assert pipe.getvalue() == ""
