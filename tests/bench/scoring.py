@@ -57,7 +57,7 @@ def list_cases(folder: Path, images: int) -> list[tuple[str, Path, Path]]:
     for number in range(256):
         pixels, _, _ = draw_picture(np.random.default_rng(number), height_px=480, width_px=640)
         Image.fromarray(pixels).save(drawn / f"{number:05d}.jpg", quality=90)
-    # The demo's model takes 3 ms a picture: twice as many, so that starting a stage is as small beside it.
+    # The demo's model is the quicker one: more pictures, so that starting a stage is small beside them.
     cases = [
         (
             f"demo model, any batch, {2 * images} drawn pictures of 640 x 480",
