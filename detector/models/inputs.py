@@ -4,6 +4,7 @@ Owns everything between a decoded image and the array or strings that a model is
 TensorFlow to import, nor to prepare anything but tf.train.Example messages.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import chain, repeat
 from typing import Any
@@ -19,6 +20,7 @@ from detector.settings import ModelSettings
 Pixels = NDArray[np.uint8] | bytes
 
 _FAST_COMPRESSION = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # decoded again at once: speed over size
+_ALIGNMENT = 64  # bytes; TensorFlow takes only such memory as it is
 _SCALES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
 
 
@@ -75,26 +77,46 @@ def prepare_image(image: NDArray[np.uint8], kind: InputKind) -> Pixels:
     return encoded if kind == "encoded" else _build_example(encoded, image.shape[0], image.shape[1])
 
 
-def stack_batch(inputs: Sequence[Pixels], size: int, model_input: ModelInput, pixel_range: str) -> Any:  # noqa: ANN401 (array or bytes)
-    """Stack prepared images into one batch of ``size``, the last one repeated.
+class BatchStacker:
+    """Stacks prepared images into batches for one model, in memory that it keeps for the next batch.
 
-    Gives uint8 or float32 [size, H, W, 3] (``pixel_range`` says what floats mean), an object array of
-    ``size`` strings, or one string for a model that takes a single one.
+    New memory for each batch costs more than the copy: the kernel hands it out page by page.
+    ``pixel_range`` says what the floats of a float32 model mean.
     """
-    if model_input.dtype == "string":
-        return inputs[0] if model_input.scalar else np.array([*_pad(inputs, size)], dtype=object)
-    batch = np.stack([*_pad(inputs, size)])
-    if model_input.dtype == "uint8":
+
+    def __init__(self, model_input: ModelInput, pixel_range: str) -> None:
+        self._input = model_input
+        self._dtype = np.dtype(np.uint8 if model_input.dtype == "uint8" else np.float32)
+        self._scale, self._shift = map(np.float32, _SCALES[pixel_range])
+        self._memory = np.empty(0, np.uint8)
+
+    def stack(self, inputs: Sequence[Pixels], size: int) -> Any:  # noqa: ANN401 (array or bytes)
+        """Stack images into one batch of ``size``, the last one repeated.
+
+        Gives uint8 or float32 [size, H, W, 3] that lies on a 64-byte border and is valid until the next
+        call; an object array of ``size`` strings; or one string for a model that takes a single one.
+        """
+        if self._input.dtype == "string":
+            return inputs[0] if self._input.scalar else np.array([*_pad(inputs, size)], dtype=object)
+        images = [image for image in inputs if not isinstance(image, bytes)]
+        batch = self._reserve((size, *images[0].shape))
+        for place, image in zip(batch, _pad(images, size), strict=True):
+            if batch.dtype == np.uint8 or self._scale == 1:
+                place[...] = image
+            else:
+                np.multiply(image, self._scale, out=place)
+                np.add(place, self._shift, out=place)
         return batch
-    scale, shift = _SCALES[pixel_range]
-    scaled = batch.astype(np.float32)
-    if scale != 1.0:
-        scaled *= np.float32(scale)
-        scaled += np.float32(shift)
-    return scaled
+
+    def _reserve(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        nbytes = math.prod(shape) * self._dtype.itemsize
+        if self._memory.nbytes < nbytes:
+            raw = np.empty(nbytes + _ALIGNMENT, np.uint8)
+            self._memory = raw[-raw.ctypes.data % _ALIGNMENT :]
+        return self._memory[:nbytes].view(self._dtype).reshape(shape)
 
 
-def _pad(inputs: Sequence[Pixels], size: int) -> chain[Any]:
+def _pad(inputs: Sequence[Any], size: int) -> chain[Any]:
     return chain(inputs, repeat(inputs[-1], size - len(inputs)))
 
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from detector.errors import InstallationError, ModelError, PredictionError
 from detector.models.detections import Detections
 from detector.models.inputs import (
+    BatchStacker,
     Pixels,
     choose_batch_size,
     choose_canvas_hw,
     choose_padded_size,
     prepare_image,
-    stack_batch,
 )
 from detector.models.outputs import OutputDecoder
 from detector.models.signature import ModelSignature
@@ -95,7 +95,7 @@ class Predictor:
         self._run = run
         self._input = signature.input
         self._always_full = signature.input.batch is not None or canvas_hw is not None
-        self._pixel_range = settings.pixel_range
+        self._stacker = BatchStacker(signature.input, settings.pixel_range)
         self._decoder = OutputDecoder(signature, settings)
 
     def prepare(self, image: NDArray[np.uint8]) -> Pixels:
@@ -110,7 +110,7 @@ class Predictor:
         ``PredictionError`` when the model fails on this batch or gives values that are no boxes.
         """
         size = choose_padded_size(len(inputs), self.batch_size, always_full=self._always_full)
-        batch = stack_batch(inputs, size, self._input, self._pixel_range)
+        batch = self._stacker.stack(inputs, size)
         try:
             outputs = {role: tensor.numpy() for role, tensor in self._run(batch).items()}
         except Exception as error:
@@ -127,7 +127,7 @@ def _load_saved_model(path: Path, signature: ModelSignature) -> _Run:
 
     def run(batch: Any) -> Mapping[str, Any]:  # noqa: ANN401
         # Through the loaded object, because a signature alone doesn't keep its variables alive.
-        found = loaded.signatures[key](**{name: tf.constant(batch, dtype)})
+        found = loaded.signatures[key](**{name: _to_tensor(batch, dtype)})
         return {role: found[output] for role, output in wanted.items()}
 
     return run
@@ -142,10 +142,19 @@ def _load_frozen_graph(path: Path, signature: ModelSignature) -> _Run:
     dtype = tf.as_dtype(signature.input.dtype)
 
     def run(batch: Any) -> Mapping[str, Any]:  # noqa: ANN401
-        found: Mapping[str, Any] = function(tf.constant(batch, dtype))
+        found: Mapping[str, Any] = function(_to_tensor(batch, dtype))
         return found
 
     return run
+
+
+def _to_tensor(batch: Any, dtype: Any) -> Any:  # noqa: ANN401 (TensorFlow has no types)
+    import tensorflow as tf
+
+    if dtype == tf.string:
+        return tf.constant(batch, dtype)
+    # Shares the memory, which the stacker aligned; it isn't written again before the outputs are read.
+    return tf.experimental.dlpack.from_dlpack(batch.__dlpack__())
 
 
 def _shorten(error: Exception) -> str:

@@ -19,6 +19,8 @@ from detector.scoring.units import RESULT, UNIT
 from detector.scoring.worker import Worker
 from detector.settings import MediaSettings, RunSettings
 
+_TASK = t.StructType([t.StructField("task", t.IntegerType()), t.StructField("units", t.ArrayType(UNIT))])
+
 
 def create_worker(
     spark: SparkSession, scorer: Scorer, access: FileAccess, *, media: MediaSettings, run: RunSettings
@@ -50,16 +52,25 @@ def score_on_executors(spark: SparkSession, worker: Worker, tasks: Sequence[pa.T
     No action runs.
     """
     schema = to_arrow_schema(RESULT)
-    units = pa.concat_tables(tasks).to_struct_array().combine_chunks()
-    offsets = np.concatenate([[0], np.cumsum([task.num_rows for task in tasks])]).astype(np.int32)
-    rows = pa.table({"units": pa.ListArray.from_arrays(pa.array(offsets), units)})
-    plan = spark.createDataFrame(rows, schema=t.StructType([t.StructField("units", t.ArrayType(UNIT))]))
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         yield from worker.score(batches, schema)
 
-    # One partition dealt out round robin to as many as there are rows: exactly one row each.
-    return plan.coalesce(1).repartition(len(tasks)).mapInArrow(score, RESULT)
+    return deal_out(spark, tasks).mapInArrow(score, RESULT)
+
+
+def deal_out(spark: SparkSession, tasks: Sequence[pa.Table]) -> DataFrame:
+    """Give a DataFrame of one partition a task, each of one row: the array ``units`` of ``UNIT`` structs.
+
+    No action runs.
+    """
+    units = pa.concat_tables(tasks).to_struct_array().combine_chunks()
+    offsets = np.concatenate([[0], np.cumsum([task.num_rows for task in tasks])]).astype(np.int32)
+    numbers = pa.array(np.arange(len(tasks), dtype=np.int32))
+    rows = pa.table({"task": numbers, "units": pa.ListArray.from_arrays(pa.array(offsets), units)})
+    # As many ranges as keys: one row each. Round robin would begin at a random place in every input
+    # partition, so that a partition gets two rows and another none; the optimizer drops a coalesce before it.
+    return spark.createDataFrame(rows, schema=_TASK).repartitionByRange(len(tasks), "task").select("units")
 
 
 def count_slots(spark: SparkSession) -> int:

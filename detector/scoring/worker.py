@@ -4,6 +4,7 @@ Owns the model that a worker process holds: loaded once, kept for every task tha
 Travels to the executors by pickle, so it holds settings and handles, never a model.
 """
 
+import gc
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -82,9 +83,14 @@ class Worker:
         if self.scorer_digest not in _loaded:
             start_tensorflow(threads=cores if gpu is None else 1, gpu=gpu)
             _loaded.clear()
+            gc.unfreeze()
             source: Callable[[], bytes] | str = self.model_uri if self.archive is None else self._read_archive
             path = unpack_model(source, self.model_digest)
             _loaded[self.scorer_digest] = load_predictor(path, self.signature, self.settings)
+            # Spark's daemon collects garbage after each task; going through TensorFlow's objects takes
+            # longer than the rest of starting a task.
+            gc.collect()
+            gc.freeze()
         return _loaded[self.scorer_digest]
 
     def load_content(self, content: bytes, predictor: "Predictor") -> LoadedImage:

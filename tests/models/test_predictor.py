@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from detector.errors import ModelError, PredictionError
+from detector.models.inputs import BatchStacker
 from detector.models.predictor import load_predictor
-from detector.models.signature import locate_model, read_signature
+from detector.models.signature import ModelInput, locate_model, read_signature
 from detector.settings import ModelSettings
 
 KINDS = [
@@ -139,3 +140,22 @@ print(json.dumps([os.environ["CUDA_VISIBLE_DEVICES"], tf.config.threading.get_in
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == ["-1", 3]
+
+
+def test_batch_memory_is_kept_and_aligned():
+    """A smaller batch after a larger one lies in the same memory, on the border that TensorFlow wants."""
+    stacker = BatchStacker(ModelInput("input", "image", "uint8", None, None, None), "0..255")
+    images = [np.full((5, 7, 3), value, np.uint8) for value in (1, 2, 3)]
+    large = stacker.stack(images, 4)
+    assert large[:, 0, 0, 0].tolist() == [1, 2, 3, 3]
+    small = stacker.stack(images[1:], 2)
+    assert small[:, 0, 0, 0].tolist() == [2, 3]
+    assert small.ctypes.data == large.ctypes.data
+    assert small.ctypes.data % 64 == 0
+
+
+def test_floats_are_scaled_as_asked():
+    """-1..1 maps 0 to -1 and 255 to 1."""
+    stacker = BatchStacker(ModelInput("input", "image", "float32", None, None, None), "-1..1")
+    batch = stacker.stack([np.array([[[0, 51, 255]]], np.uint8)], 1)
+    np.testing.assert_allclose(batch[0, 0, 0], [-1, -0.6, 1], atol=1e-6)
