@@ -50,6 +50,8 @@ format: setup ## put the code into the one style
 
 bench: setup ## measure scoring against a plain TensorFlow loop and the naive Spark way
 	$(BIN)/python tests/bench/scoring.py
+	$(BIN)/python tests/bench/video.py
+	$(BIN)/python tests/bench/video_scoring.py
 
 demo-model: setup ## make the small model of conf/demo again
 	$(BIN)/python jobs/demo_model.py --out conf/demo

@@ -23,6 +23,10 @@ class LabelMapError(SettingsError):
     """A label map can't be read: exit code 2."""
 
 
+class EvaluationError(DetectorError):
+    """Ground truth and detections don't fit together, or aren't boxes: exit code 2."""
+
+
 class InstallationError(DetectorError):
     """Something beside Python packages is missing: Java, Delta's jars."""
 
@@ -63,6 +67,18 @@ class DamagedImageError(MediaError):
     """The bytes begin like an image and can't be decoded to the end."""
 
 
+class NotAVideoError(MediaError):
+    """The bytes are of no video format that this project decodes, or lead to other files."""
+
+
+class NoVideoStreamError(MediaError):
+    """The container holds no video stream: sound alone, a cover picture."""
+
+
+class DamagedVideoError(MediaError):
+    """The video can't be decoded to its end; frames before the damage may have been."""
+
+
 class TooManyPixelsError(MediaError):
     """The header announces more pixels than ``media.max_pixels``; nothing was decoded."""
 
@@ -95,3 +111,22 @@ class UnexpectedMediaError(MediaError):
     """Reading or decoding raised something that this project did not foresee."""
 
     permanent = False
+
+
+def list_media_errors() -> list[type[MediaError]]:
+    """List every class of media error."""
+    pending, found = MediaError.__subclasses__(), []
+    while pending:
+        error = pending.pop()
+        pending += error.__subclasses__()
+        found.append(error)
+    return found
+
+
+def find_media_error(error_class: str) -> type[MediaError]:
+    """Find the class that an ``error_class`` column names.
+
+    >>> find_media_error("EmptyMedia")
+    <class 'detector.errors.EmptyMediaError'>
+    """
+    return next(error for error in list_media_errors() if error.error_class() == error_class)

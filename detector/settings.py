@@ -8,12 +8,13 @@ import argparse
 import difflib
 import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -30,6 +31,10 @@ IMAGE_PATTERNS = (
     "*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png", "*.webp", "*.bmp", "*.dib", "*.tif", "*.tiff",
     "*.gif", "*.avif", "*.pbm", "*.pgm", "*.ppm", "*.pnm",
 )  # fmt: skip
+VIDEO_PATTERNS = (
+    "*.mp4", "*.m4v", "*.mov", "*.3gp", "*.mkv", "*.webm", "*.avi", "*.ts", "*.mts", "*.m2ts", "*.mpg",
+    "*.mpeg", "*.wmv", "*.flv", "*.ogv",
+)  # fmt: skip
 
 MIB = 1024 * 1024
 
@@ -38,6 +43,47 @@ class Section(BaseModel):
     """A group of settings: nothing unknown, nothing converted by guess, nothing changed later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, populate_by_name=True)
+
+
+_SAMPLE = re.compile(r"every_frame|keyframes|scenes|fps: *(?P<fps>\d+(\.\d+)?)|every_n: *(?P<every_n>\d+)")
+
+
+def _read_sample(given: object) -> object:
+    # YAML's `fps: 2.0` is a mapping; on the command line the same words are one string.
+    if isinstance(given, Mapping) and len(given) == 1:
+        given = ": ".join(map(str, *given.items()))
+    if not isinstance(given, str):
+        return given
+    matched = _SAMPLE.fullmatch(given.strip())
+    numbers = {} if matched is None else {word: float(n) for word, n in matched.groupdict().items() if n}
+    if matched is None or not all(numbers.values()):
+        words = "every_frame, keyframes, scenes, 'fps: 2.0' or 'every_n: 10'"
+        raise ValueError(f"media.video.sample is {given!r}: give {words}")
+    canonical = [f"{word}: {n if word == 'fps' else int(n)}" for word, n in numbers.items()]
+    return canonical[0] if canonical else given.strip()
+
+
+class VideoSettings(Section):
+    """Which frames of videos to score."""
+
+    sample: Annotated[str, BeforeValidator(_read_sample)] = Field(
+        "fps: 1.0",
+        description="every_frame, keyframes, scenes (a frame per scene change), 'fps: 2.0' or 'every_n: 10'",
+    )
+    start_s: float = Field(0, ge=0, description="seconds from the file's start where scoring begins")
+    end_s: float | None = Field(None, gt=0, description="seconds from the file's start where it ends")
+    segment_s: float = Field(
+        60, gt=0, description="longer videos are cut at keyframes into segments of this many seconds"
+    )
+    stream: int | None = Field(
+        None, ge=0, description="which of several video streams, from 0 (default: the file's own default)"
+    )
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        if self.end_s is not None and self.end_s <= self.start_s:
+            raise ValueError("media.video.end_s must be after media.video.start_s")
+        return self
 
 
 class MediaSettings(Section):
@@ -50,7 +96,7 @@ class MediaSettings(Section):
         None, description="a Delta, Parquet or CSV table (path or catalog name) with a column media_uri"
     )
     include: list[str] = Field(
-        list(IMAGE_PATTERNS),
+        [*IMAGE_PATTERNS, *VIDEO_PATTERNS],
         description="file name patterns to score, any case; a / in one matches the whole path",
     )
     exclude: list[str] = Field([], description="file name patterns to leave out, any case; wins over include")
@@ -59,7 +105,10 @@ class MediaSettings(Section):
     min_age_s: float = Field(
         0, ge=0, description="files younger than this many seconds wait for the next run"
     )
-    max_pixels: int = Field(120_000_000, gt=0, description="larger images are refused by their header")
+    max_pixels: int = Field(
+        120_000_000, gt=0, description="larger images and video frames are refused by their header"
+    )
+    video: VideoSettings = VideoSettings()
 
 
 class ModelSettings(Section):
@@ -93,6 +142,14 @@ class ModelSettings(Section):
     class_offset: int | None = Field(
         None,
         description="added to the model's class to give class_id (default: 0; for Keras exports 1)",
+    )
+    sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-fA-F]{64}$",
+        description="refuse any model but the one of this digest (model_digest in the tables)",
+    )
+    trust_ops: list[str] = Field(
+        [], description="TensorFlow operations to accept in the model although they are refused by default"
     )
     broadcast_max_bytes: int = Field(
         512 * MIB, ge=0, description="larger models are read by each machine from model.uri"

@@ -105,3 +105,29 @@ def test_help_explains_every_key(capsys):
     assert caught.value.code == 0
     shown = capsys.readouterr().out
     assert [key for key in list_keys(ScoreSettings) if f"--{key}" not in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sample"),
+    [("every_n: 10", "every_n: 10"), ("fps:2", "fps: 2.0"), ("scenes", "scenes"), ("{fps: 2}", "fps: 2.0")],
+)
+def test_sampling_in_words(yaml_file, words, sample):
+    """The same words on the command line and in YAML, one canonical form."""
+    quoted = words if "{" in words else f"'{words}'"
+    file = yaml_file(f"media: {{video: {{sample: {quoted}}}}}")
+    assert load(*file, *ENOUGH).media.video.sample == sample
+    if "{" not in words:
+        assert load(*ENOUGH, "--media.video.sample", words).media.video.sample == sample
+
+
+@pytest.mark.parametrize("words", ["every_n: 0", "fps: inf", "fps: -1", "every", "every_n: 2.5"])
+def test_a_wrong_sampling_is_refused(words):
+    """Named with what it may be."""
+    with pytest.raises(SettingsError, match=r"media\.video\.sample.*keyframes"):
+        load(*ENOUGH, "--media.video.sample", words)
+
+
+def test_times_must_be_in_order():
+    """end_s after start_s."""
+    with pytest.raises(SettingsError, match="end_s"):
+        load(*ENOUGH, "--media.video.start_s", "5", "--media.video.end_s", "5")

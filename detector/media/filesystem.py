@@ -9,7 +9,8 @@ import functools
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
@@ -201,13 +202,65 @@ def read_content(
     return content
 
 
-def _read_local(
+@contextmanager
+def open_content(
+    media_uri: str,
+    *,
+    size_bytes: int | None,
+    modified_at: datetime | None,
+    access: FileAccess,
+    follow_symlinks: bool,
+) -> Iterator[BinaryIO]:
+    """Open one medium to read parts of it, and make sure before and after that it's the version listed.
+
+    Arguments and errors as ``read_content``; the check after it, when the caller leaves without an error,
+    raises ``MediaChangedError``.
+    """
+    if is_remote(media_uri):
+        opened = _open_remote(media_uri, size_bytes, access)
+    else:
+        modified_us = None if modified_at is None else count_microseconds(modified_at)
+        opened = _open_local(name_medium(media_uri), size_bytes, modified_us, follow_symlinks=follow_symlinks)
+    with opened as file:
+        yield file
+
+
+@contextmanager
+def _open_local(
     path: str, size_bytes: int | None, modified_us: int | None, *, follow_symlinks: bool
-) -> bytes:
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow_symlinks else os.O_NOFOLLOW)
+) -> Iterator[BinaryIO]:
+    with _explain_local_errors():
+        descriptor = os.open(path, _choose_flags(follow_symlinks=follow_symlinks))
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
+        before = _check_listed(file, size_bytes, modified_us)
+        yield file
+        _check_unchanged(file, before)
+
+
+@contextmanager
+def _open_remote(media_uri: str, size_bytes: int | None, access: FileAccess) -> Iterator[BinaryIO]:
+    filesystem, path = access.open_filesystem(media_uri)
     try:
-        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
-            return _read_unchanged(file, size_bytes, modified_us)
+        file = filesystem.open_input_file(path)
+    except FileNotFoundError as error:
+        raise MediaNotFoundError("the file is no longer there") from error
+    except (pa.ArrowException, OSError) as error:
+        raise UnreadableMediaError(
+            f"the file can't be read: {access.redact(str(error), media_uri)}"
+        ) from None
+    with file:
+        _compare(size_bytes, file.size(), "bytes")
+        yield file
+
+
+def _choose_flags(*, follow_symlinks: bool) -> int:
+    return os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow_symlinks else os.O_NOFOLLOW)
+
+
+@contextmanager
+def _explain_local_errors() -> Iterator[None]:
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MediaNotFoundError("the file is no longer there") from error
     except OSError as error:
@@ -216,18 +269,32 @@ def _read_local(
         raise MediaNotFoundError("no file can have this name") from error
 
 
-def _read_unchanged(file: BinaryIO, size_bytes: int | None, modified_us: int | None) -> bytes:
+def _read_local(
+    path: str, size_bytes: int | None, modified_us: int | None, *, follow_symlinks: bool
+) -> bytes:
+    with _explain_local_errors():
+        descriptor = os.open(path, _choose_flags(follow_symlinks=follow_symlinks))
+        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
+            before = _check_listed(file, size_bytes, modified_us)
+            content = file.read(before.st_size + 1)
+            _compare(before.st_size, len(content), "bytes")
+            _check_unchanged(file, before)
+            return content
+
+
+def _check_listed(file: BinaryIO, size_bytes: int | None, modified_us: int | None) -> os.stat_result:
     before = os.fstat(file.fileno())
     if not stat.S_ISREG(before.st_mode):
         raise UnreadableMediaError("it's no regular file (a folder, pipe, socket or device)")
     _compare(size_bytes, before.st_size, "bytes")
     _compare(modified_us, before.st_mtime_ns // 1000, "microseconds of modification time")
-    content = file.read(before.st_size + 1)
+    return before
+
+
+def _check_unchanged(file: BinaryIO, before: os.stat_result) -> None:
     after = os.fstat(file.fileno())
-    _compare(before.st_size, len(content), "bytes")
     _compare(before.st_size, after.st_size, "bytes")
     _compare(before.st_mtime_ns, after.st_mtime_ns, "nanoseconds of modification time")
-    return content
 
 
 def _read_remote(media_uri: str, size_bytes: int | None, access: FileAccess) -> bytes:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from detector.errors import InstallationError, ModelError, PredictionError
 from detector.models.detections import Detections
+from detector.models.guard import check_model
 from detector.models.inputs import (
     BatchStacker,
     Pixels,
@@ -62,8 +63,10 @@ def start_tensorflow(*, threads: int, gpu: str | None) -> None:
 def load_predictor(path: Path, signature: ModelSignature, settings: ModelSettings) -> "Predictor":
     """Load the model at ``path`` (SavedModel folder or frozen graph file), whose signature was read before.
 
-    Raises ``ModelError`` when TensorFlow can't load it or a setting contradicts it.
+    Its files are checked first, wherever they come from: nothing is loaded that ``check_model`` refuses.
+    Raises ``ModelError`` when it is refused, TensorFlow can't load it or a setting contradicts it.
     """
+    check_model(path, settings.trust_ops)
     canvas_hw = choose_canvas_hw(signature.input, settings)
     load = _load_saved_model if signature.form == "saved_model" else _load_frozen_graph
     try:

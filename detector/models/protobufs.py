@@ -47,7 +47,7 @@ def is_fed_by_examples(graph: Any, output_tensors: Iterable[str]) -> bool:  # no
     """
     functions = {function.signature.name: function for function in graph.library.function}
     nodes = {node.name: node for node in graph.node}
-    waiting = [_find_node_name(tensor) for tensor in output_tensors]
+    waiting = [find_node_name(tensor) for tensor in output_tensors]
     reached: set[str] = set()
     called: set[str] = set()
     while waiting:
@@ -57,8 +57,8 @@ def is_fed_by_examples(graph: Any, output_tensors: Iterable[str]) -> bool:  # no
         reached.add(node.name)
         if node.op in _PARSE_EXAMPLE_OPS:
             return True
-        waiting.extend(_find_node_name(name) for name in node.input)
-        called.update(_list_called(node))
+        waiting.extend(find_node_name(name) for name in node.input)
+        called.update(list_called(node))
     seen: set[str] = set()
     while called:
         name = called.pop()
@@ -68,19 +68,30 @@ def is_fed_by_examples(graph: Any, output_tensors: Iterable[str]) -> bool:  # no
         for node in functions[name].node_def:
             if node.op in _PARSE_EXAMPLE_OPS:
                 return True
-            called.update(_list_called(node))
+            called.update(list_called(node))
     return False
 
 
-def _list_called(node: Any) -> set[str]:  # noqa: ANN401
+def list_called(node: Any) -> set[str]:  # noqa: ANN401
+    """List what running a ``NodeDef`` may run: its op and every function in its attributes, at any depth."""
     called = {node.op}
-    for attribute in node.attr.values():
-        called.add(attribute.func.name)
-        called.update(function.name for function in attribute.list.func)
+    waiting = list(node.attr.values())
+    while waiting:
+        attribute = waiting.pop()
+        kind = attribute.WhichOneof("value")
+        if kind in {"func", "list"}:
+            for function in [attribute.func] if kind == "func" else attribute.list.func:
+                called.add(function.name)
+                waiting.extend(function.attr.values())
     return called
 
 
-def _find_node_name(tensor: str) -> str:
+def find_node_name(tensor: str) -> str:
+    """Find the node that gives a tensor, or that a control input names.
+
+    >>> [find_node_name(tensor) for tensor in ("split:1", "^init", "add:z:0")]
+    ['split', 'init', 'add']
+    """
     return tensor.removeprefix("^").split(":")[0]
 
 

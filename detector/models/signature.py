@@ -135,7 +135,10 @@ def _describe_path(path: Path) -> str:
         return "there is no such file or folder"
     names = sorted(child.name for child in path.iterdir()) if path.is_dir() else [path.name]
     if any(name.endswith((".keras", ".h5")) for name in names):
-        return "found a Keras file: load it in Python and export it with model.export(folder)"
+        return (
+            "found a Keras file, which may hold Python code (Lambda layers): load it in Keras 3.13.2 or "
+            "newer with keras.saving.load_model(file, safe_mode=True) and export it with model.export(folder)"
+        )
     found = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")  # noqa: PLR2004 (enough to recognise)
     return f"found {'a folder with ' if path.is_dir() else ''}{found or 'nothing'}"
 

@@ -32,10 +32,16 @@ class Embedder:
             return None, f"can't be read now: {error.strerror}"
         if len(content) != size_bytes:
             return None, "changed since it was scored"
+        return self.embed_content(content)
+
+    def embed_content(self, content: bytes) -> tuple[Markup | None, str]:
+        """Return the data URI of an encoded picture, or None and why there is none."""
+        if len(content) > self._left_bytes:
+            return None, "too large to embed"
         media_type = tell_media_type(content)
         if media_type is None:
             return None, "a format that browsers don't show"
-        self._left_bytes -= size_bytes
+        self._left_bytes -= len(content)
         encoded = base64.b64encode(content).decode()
         return Markup("data:{};base64,{}").format(media_type, encoded), ""
 

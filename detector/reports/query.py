@@ -3,6 +3,8 @@
 Owns the connection and which rows are current. Refuses the network and any file but the tables'.
 """
 
+from typing import Any
+
 import duckdb
 import pandas as pd
 from deltalake import DeltaTable
@@ -12,11 +14,17 @@ from detector.errors import SettingsError
 
 TABLES = ("scores", "detections", "runs")
 
-# The newest row of a medium is current, whichever model scored it: a page shows a picture once.
+# As detector.tables.views has them: of each medium and model the version (file and scorer) that was scored
+# last, and of it each segment's last try.
 _CURRENT_VIEWS = """
 CREATE VIEW current_scores AS
   SELECT * FROM scores WHERE status <> 'skipped'
-  QUALIFY dense_rank() OVER (PARTITION BY media_uri ORDER BY scored_at DESC, attempt DESC) = 1;
+  QUALIFY row(size_bytes, modified_at, scorer_digest) IS NOT DISTINCT FROM
+      first_value(row(size_bytes, modified_at, scorer_digest)) OVER (
+        PARTITION BY media_uri, model_name ORDER BY scored_at DESC, attempt DESC)
+    AND row_number() OVER (
+        PARTITION BY media_uri, model_name, size_bytes, modified_at, scorer_digest, segment_index
+        ORDER BY attempt DESC, scored_at DESC) = 1;
 CREATE VIEW current_detections AS
   SELECT * FROM detections SEMI JOIN current_scores USING (score_id);
 """
@@ -26,8 +34,8 @@ def open_tables(root: str) -> duckdb.DuckDBPyConnection:
     """Open the Delta tables below ``root`` (a folder or URI) as relations of their names.
 
     Beside ``scores``, ``detections`` and ``runs`` there are ``current_scores`` and
-    ``current_detections``: those of the newest version of each medium. Columns are read when a query asks for
-    them. Raises ``SettingsError`` that names the table that is not there.
+    ``current_detections``: those of the newest version of each medium, by each model. Columns are read when a
+    query asks for them. Raises ``SettingsError`` that names the table that is not there.
     """
     connection = _connect()
     for name in TABLES:
@@ -44,12 +52,18 @@ def open_tables(root: str) -> duckdb.DuckDBPyConnection:
 
 
 def open_frames(scores: pd.DataFrame, detections: pd.DataFrame) -> duckdb.DuckDBPyConnection:
-    """Open two frames as ``scores`` and ``detections``, with the same views of the current rows."""
+    """Open two frames with the tables' columns as ``scores`` and ``detections``, with the same views."""
     connection = _connect()
     connection.register("scores", scores)
     connection.register("detections", detections)
     connection.execute(_CURRENT_VIEWS)
     return connection
+
+
+def fetch_rows(connection: duckdb.DuckDBPyConnection, query: str, **values: object) -> list[dict[str, Any]]:
+    """Run ``query`` with its $parameters and return its rows by column name."""
+    relation = connection.sql(query, params=values)
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
 
 def _connect() -> duckdb.DuckDBPyConnection:

@@ -1,25 +1,27 @@
-"""The report job: short tables for the terminal, a page for the browser.
+"""The report job: short tables for the terminal, a page or a clip for the browser.
 
 Owns the job's settings and its default questions. Reads Delta tables only; starts no Spark.
 """
 
 from pathlib import Path
+from typing import Self
 
 import duckdb
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from detector.errors import SettingsError
-from detector.reports.page import DETECTION_COLUMNS, SCORE_COLUMNS, write_page
+from detector.reports.clip import ClipSettings, write_clip
+from detector.reports.page import write_page
 from detector.reports.query import open_tables
+from detector.reports.scored_video import read_streams
 from detector.settings import JobSettings, Section
 
 _DETECTIONS_BY_LABEL = """
-SELECT label, count(*) AS detections, count(DISTINCT media_uri) AS pictures,
-  round(avg(score), 3) AS mean_score
+SELECT label, count(*) AS detections, count(DISTINCT media_uri) AS files, round(avg(score), 3) AS mean_score
 FROM current_detections GROUP BY label ORDER BY detections DESC, label"""
 _FAILURES = """
-SELECT media_uri, error_class, error_message FROM current_scores
-WHERE status = 'failed' ORDER BY media_uri"""
+SELECT media_uri, error_class, arg_min(error_message, segment_index) AS error_message
+FROM current_scores WHERE error_class IS NOT NULL GROUP BY media_uri, error_class ORDER BY ALL"""
 
 
 class ReportTables(Section):
@@ -29,13 +31,19 @@ class ReportTables(Section):
 
 
 class ReportSettings(JobSettings):
-    """Report what the tables hold: a table on standard output and a page with boxes on the pictures.
+    """Report what the tables hold: a table on standard output and a page with boxes on pictures and stills.
+
+    With clip.video, an annotated clip instead:
+    --clip.video walk.mkv --clip.start_s 10 --clip.end_s 20 --out clip.mp4
 
     Exit codes: 0 done, 1 unexpected error, 2 settings refused.
     """
 
     tables: ReportTables
-    out: Path | None = Field(None, description="HTML file to write (default: none)")
+    out: Path | None = Field(
+        None, description="file to write: the page, .html; with clip.video the clip, .mp4 (default: none)"
+    )
+    clip: ClipSettings = ClipSettings()
     title: str = Field("What the pictures show", description="the page's heading")
     sql: str | None = Field(
         None,
@@ -43,19 +51,31 @@ class ReportSettings(JobSettings):
         "current_scores, current_detections",
     )
 
+    @model_validator(mode="after")
+    def _clip_goes_to_mp4(self) -> Self:
+        suffix = None if self.out is None else self.out.suffix.lower()
+        if self.clip.video is not None and suffix != ".mp4":
+            raise ValueError("clip.video needs --out with a name that ends in .mp4")
+        if self.clip.video is None and suffix == ".mp4":
+            raise ValueError("out ends in .mp4: give --clip.video, or a name that ends in .html for the page")
+        return self
+
 
 def write_report(settings: ReportSettings) -> list[str]:
-    """Write the page, if ``out`` is set, and return the answers to the questions as text tables.
+    """Write the page or the clip, if ``out`` is set, and return the answers as text.
 
-    Raises ``SettingsError`` where a table is not there or ``sql`` is refused by DuckDB.
+    With ``clip.video`` the usual questions are left out. Raises ``SettingsError`` where a table is not there,
+    ``sql`` is refused by DuckDB, or the clip can't be made.
     """
     connection = open_tables(settings.tables.root)
+    if settings.clip.video is not None and settings.out is not None:
+        answers = [] if settings.sql is None else [_answer(connection, settings.sql)]
+        return [*answers, write_clip(connection, settings.clip, settings.out).describe()]
     questions = [_DETECTIONS_BY_LABEL, _FAILURES] if settings.sql is None else [settings.sql]
     answers = [_answer(connection, question) for question in questions]
     if settings.out is not None:
-        scores = connection.table("current_scores").select(*SCORE_COLUMNS).df()
-        detections = connection.table("current_detections").select(*DETECTION_COLUMNS).df()
-        write_page(scores, detections, settings.out, title=settings.title)
+        streams = read_streams(connection)
+        write_page(connection, settings.out, title=settings.title, streams=streams)
     return answers
 
 

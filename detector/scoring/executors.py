@@ -40,6 +40,7 @@ def create_worker(
         access=access,
         follow_symlinks=media.follow_symlinks,
         max_pixels=media.max_pixels,
+        video=media.video,
         decode_threads=run.decode_threads,
         gpu_task_cores=_count_gpu_task_cores(spark),
         queue_bytes=run.queue_bytes,

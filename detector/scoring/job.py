@@ -8,29 +8,33 @@ import json
 import platform
 import time
 import uuid
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from detector.media.filesystem import FileAccess, build_access, name_medium
 from detector.media.listing import list_media
+from detector.scoring.balance import Costs, cut_into_tasks, estimate_costs, order_units
 from detector.scoring.executors import count_slots, create_worker, score_on_executors
 from detector.scoring.manifest import list_manifest
-from detector.scoring.plan import Plan, cut_into_tasks, make_plan
-from detector.scoring.progress import Progress
+from detector.scoring.plan import Digests, Plan, make_plan
+from detector.scoring.progress import Progress, Share
 from detector.scoring.scorer import Scorer, load_scorer
-from detector.scoring.units import RESULT, UNIT
+from detector.scoring.segmentation import Segmenter
+from detector.scoring.tally import Counts, open_tally
+from detector.scoring.units import RESULT
 from detector.scoring.worker import Worker
 from detector.settings import ScoreSettings
 from detector.tables.schemas import RUNS, SCORES
 from detector.tables.store import TableStore, open_store
 
-_FIRST_TASK_UNITS = 64  # before a rate is known
+_FIRST_TASK_PICTURES = 64.0  # before a rate is known
 _TASK_SECONDS = 15  # long beside what starting a task costs, short beside a commit
 _TASKS_PER_SLOT = 4  # a commit's least, so that a slow task is one of many
 
@@ -45,6 +49,8 @@ class Summary:
     failed: int
     skipped: int
     detections: int
+    frames: int
+    video_s: float
     seconds: float
     images_per_second: float
     skipped_reasons: dict[str, int]
@@ -52,29 +58,6 @@ class Summary:
     def to_json(self) -> str:
         """Give the job's last line."""
         return json.dumps(asdict(self))
-
-
-@dataclass
-class _Tally:
-    """What a run has committed so far, and how long its executors took."""
-
-    media: Counter[str] = field(default_factory=Counter)
-    detections: int = 0
-    elsewhere: int = 0
-    scoring_seconds: float = 0.0
-
-    @property
-    def tried(self) -> int:
-        return self.media.total()
-
-    def add(self, counts: dict[str, tuple[int, int]]) -> None:
-        for status, (media, detections) in counts.items():
-            self.media[status] += media
-            self.detections += detections
-
-    def replace(self, counts: dict[str, tuple[int, int]]) -> None:
-        self.media, self.detections = Counter(), 0
-        self.add(counts)
 
 
 def score(spark: SparkSession, settings: ScoreSettings, *, scorer: Scorer | None = None) -> Summary:
@@ -89,15 +72,17 @@ def score(spark: SparkSession, settings: ScoreSettings, *, scorer: Scorer | None
     store = open_store(spark, settings.tables)
     access, listed = _list(spark, settings, store, started_at)
     store.create()
+    digests = Digests(scorer.digest, scorer.compute_video_digest(settings.media.video))
     plan = make_plan(
         spark,
         listed,
         store.read(SCORES),
-        scorer_digest=scorer.digest,
+        digests=digests,
         rescore=settings.run.rescore,
-        max_pixels=settings.media.max_pixels,
+        segmenter=Segmenter(access, settings.media),
+        slots=count_slots(spark),
     )
-    run = _Run(spark, settings, store, scorer, access, plan, started_at)
+    run = _Run(spark, settings, store, scorer, access, plan, digests, started_at)
     try:
         run.work_off()
     except BaseException as error:
@@ -135,12 +120,13 @@ class _Run:
         scorer: Scorer,
         access: FileAccess,
         plan: Plan,
+        digests: Digests,
         started_at: datetime,
     ) -> None:
         self.run_id = f"{started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
         self._spark, self._settings, self._store, self._scorer = spark, settings, store, scorer
-        self._access, self._plan, self._started_at = access, plan, started_at
-        self._tally = _Tally()
+        self._access, self._plan, self._digests, self._started_at = access, plan, digests, started_at
+        self._tally = open_tally(plan.units)
 
     def work_off(self) -> None:
         """Score the plan batch by batch; each batch is one commit."""
@@ -163,8 +149,10 @@ class _Run:
             failed=tally.media["failed"],
             skipped=sum(reasons.values()),
             detections=tally.detections,
+            frames=tally.frames,
+            video_s=round(tally.video_s, 3),
             seconds=round((finished_at - self._started_at).total_seconds(), 3),
-            images_per_second=round(tally.tried / tally.scoring_seconds, 2) if tally.tried else 0.0,
+            images_per_second=round(tally.tried / tally.seconds, 2) if tally.tried else 0.0,
             skipped_reasons=reasons,
         )
         row = asdict(summary) | {
@@ -185,61 +173,82 @@ class _Run:
         return summary
 
     def _score_units(self) -> None:
-        units, media = self._plan.units, 0
-        progress = Progress(units.num_rows)
+        units = order_units(self._plan.units)
+        costs = estimate_costs(units)
+        progress = Progress(_sum_up(units, costs))
         worker = create_worker(
             self._spark, self._scorer, self._access, media=self._settings.media, run=self._settings.run
         )
+        done = 0
         try:
-            while media < units.num_rows:
-                commit_units, task_units = self._choose_sizes()
-                batch = units.slice(media, commit_units)
-                self._score_batch(worker, batch, task_units, progress)
+            while done < units.num_rows:
+                end = self._choose_end(costs, done)
+                batch, part = units.slice(done, end - done), costs.slice(done, end)
+                self._score_batch(worker, batch, part, progress)
                 self._store.publish_detections()
-                media += batch.num_rows
+                done = end
         finally:
             progress.close()
             worker.release()
 
-    def _choose_sizes(self) -> tuple[int, int]:
-        run, slots = self._settings.run, count_slots(self._spark)
-        rate = self._tally.tried / self._tally.scoring_seconds if self._tally.tried else 0.0
-        task_units = run.task_units or max(_FIRST_TASK_UNITS, int(_TASK_SECONDS * rate / slots))
-        at_least = _TASKS_PER_SLOT * slots * task_units
-        return run.commit_units or max(at_least, int(run.commit_every_s * rate)), task_units
+    def _choose_task_pictures(self) -> float:
+        return max(_FIRST_TASK_PICTURES, _TASK_SECONDS * self._tally.rate / count_slots(self._spark))
 
-    def _score_batch(self, worker: Worker, batch: pa.Table, task_units: int, progress: Progress) -> None:
+    def _choose_end(self, costs: Costs, start: int) -> int:
+        """Choose where the commit ends that begins with unit ``start``."""
+        run, least = self._settings.run, _TASKS_PER_SLOT * count_slots(self._spark)
+        count = len(costs.pictures)
+        if run.commit_units:
+            return min(count, start + run.commit_units)
+        pictures = max(least * self._choose_task_pictures(), run.commit_every_s * self._tally.rate)
+        reached = int(np.searchsorted(np.cumsum(costs.pictures[start:]), pictures, side="right"))
+        return min(count, start + max(least, reached))
+
+    def _cut(self, batch: pa.Table, costs: Costs) -> list[pa.Table]:
+        units, slots = self._settings.run.task_units, count_slots(self._spark)
+        if units:
+            return cut_into_tasks(batch, np.ones(batch.num_rows), units, slots)
+        return cut_into_tasks(batch, costs.pictures, self._choose_task_pictures(), slots)
+
+    def _score_batch(self, worker: Worker, batch: pa.Table, costs: Costs, progress: Progress) -> None:
         began = time.monotonic()
-        tasks = list(cut_into_tasks(batch, task_units, count_slots(self._spark)))
+        tasks = self._cut(batch, costs)
         results = score_on_executors(self._spark, worker, tasks).persist()
         try:
             group = f"{self.run_id}-{uuid.uuid4().hex[:8]}"
-            self._spark.sparkContext.setJobGroup(group, f"score {batch.num_rows} media")
-            with progress.watch(self._spark, group, len(tasks), batch.num_rows):
-                counts = _count_by_status(results)
-            self._tally.scoring_seconds += time.monotonic() - began
+            self._spark.sparkContext.setJobGroup(group, f"score {batch.num_rows} units")
+            with progress.watch(self._spark, group, len(tasks), _sum_up(batch, costs)):
+                counts = _count(results)
+            self._tally.seconds += time.monotonic() - began
             inserted = self._commit(results)
         finally:
             results.unpersist()
+        self._tally.pictures += float(costs.pictures.sum())
+        self._tally.video_s += float(costs.video_s.sum())
         if inserted == batch.num_rows:
             self._tally.add(counts)
-        else:  # another run was quicker with some of them
-            mine = self._store.read(SCORES).where(sf.col("run_id") == self.run_id)
-            self._tally.replace(_count_by_status(mine.where("status <> 'skipped'")))
-            self._tally.elsewhere += batch.num_rows - inserted
+        else:
+            self._add_mine(batch)
+
+    def _add_mine(self, batch: pa.Table) -> None:
+        """Count what this run wrote of a batch of which another run was quicker with some."""
+        planned = self._spark.createDataFrame(batch.select(["score_id"]))
+        rows = self._store.read(SCORES).where(sf.col("run_id") == self.run_id)
+        mine = rows.join(planned, "score_id", "left_semi")
+        written = mine.select("score_id").toArrow().column("score_id").combine_chunks()
+        self._tally.add(_count(mine))
+        self._tally.add_elsewhere(batch.filter(pc.invert(pc.is_in(batch.column("score_id"), written))))
 
     def _commit(self, results: DataFrame) -> int:
         scored_at = datetime.now(UTC)
         complete = results.withColumns(
             {
-                "media_kind": sf.lit("image"),
-                "segment_index": sf.lit(0),
-                "segment_start_s": sf.lit(None).cast("double"),
-                "segment_end_s": sf.lit(None).cast("double"),
                 "model_name": sf.lit(self._scorer.name),
                 "model_version": sf.lit(self._scorer.version),
                 "model_digest": sf.lit(self._scorer.model_digest),
-                "scorer_digest": sf.lit(self._scorer.digest),
+                "scorer_digest": sf.when(sf.col("media_kind") == "video", self._digests.video).otherwise(
+                    self._digests.image
+                ),
                 "run_id": sf.lit(self.run_id),
                 "scored_at": sf.lit(scored_at),
                 "scored_date": sf.lit(scored_at.date()),
@@ -249,18 +258,32 @@ class _Run:
 
     def _record_skipped(self) -> None:
         recorded = self._spark.createDataFrame(self._plan.recorded)
-        known = {"status": sf.lit("skipped"), "error_class": sf.col("reason")}
+        known = {
+            "status": sf.lit("skipped"),
+            "error_class": sf.col("reason"),
+            "segment_index": sf.lit(0),
+            "segment_count": sf.lit(1),
+        }
         missing = {
-            f.name: sf.lit(None).cast(f.dataType) for f in RESULT if f.name not in {*UNIT.names, *known}
+            f.name: sf.lit(None).cast(f.dataType) for f in RESULT if f.name not in {*recorded.columns, *known}
         }
         self._commit(recorded.withColumns(known | missing))
 
 
-def _count_by_status(rows: DataFrame) -> dict[str, tuple[int, int]]:
-    counted = rows.groupBy("status").agg(
-        sf.count("*").alias("media"), sf.sum("detection_count").alias("boxes")
+def _count(rows: DataFrame) -> list[Counts]:
+    part_of = sf.when(sf.col("segment_count") > 1, sf.col("media_uri"))
+    counted = rows.groupBy(part_of, "status").agg(
+        sf.count("*"),
+        sf.coalesce(sf.sum("detection_count"), sf.lit(0)),
+        sf.coalesce(sf.sum("frames_scored"), sf.lit(0)),
     )
-    return {row["status"]: (row["media"], row["boxes"] or 0) for row in counted.collect()}
+    return [Counts(*row) for row in counted.collect()]
+
+
+def _sum_up(units: pa.Table, costs: Costs) -> Share:
+    parts = pc.struct_field(units.column("segment").combine_chunks(), "count")
+    media = float(pc.sum(pc.divide(1.0, pc.fill_null(parts, 1).cast(pa.float64()))).as_py() or 0)
+    return Share(media, float(costs.video_s.sum()), float(costs.pictures.sum()))
 
 
 def _describe_settings(settings: ScoreSettings) -> str:

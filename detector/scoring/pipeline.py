@@ -1,14 +1,14 @@
 """One worker's pipeline: threads read and decode, one thread runs the model on batches of a fixed shape.
 
 Owns the overlap, the bound on memory and the batching. Knows neither Spark nor TensorFlow: what loads a
-unit and what predicts are arguments. Refuses to lose a unit: each one comes out once, with detections or
-with an error.
+unit and what predicts are arguments. Refuses to lose a unit: each one comes out once, with the detections
+of its frames, with an error, or with both.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
@@ -33,7 +33,7 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class MediaFacts:
     """What a row says of the file itself: size of the upright picture in pixels, digest of the bytes."""
 
     width_px: int
@@ -42,17 +42,20 @@ class ImageFacts:
 
 
 @dataclass(frozen=True)
-class LoadedImage:
-    """A unit's decoded picture, ready for the model.
+class LoadedFrame:
+    """A decoded picture, ready for the model: an image's only one, or one of a video's.
 
     ``pixels`` is uint8 [H, W, 3] RGB, or encoded bytes for a model that decodes itself; ``image_hw`` the
     (height, width) of what the model sees; ``letterbox`` how the upright original lies in it, if it does.
+    ``time_s`` is a video frame's presentation time.
     """
 
     pixels: Pixels
     image_hw: tuple[int, int]
     letterbox: Letterbox | None
-    facts: ImageFacts
+    facts: MediaFacts
+    frame_index: int = 0
+    time_s: float | None = None
 
     @property
     def nbytes(self) -> int:
@@ -66,18 +69,52 @@ class LoadedImage:
 
 
 @dataclass(frozen=True)
+class ScoredFrame:
+    """What the model found in one frame, boxes normalised to the upright picture."""
+
+    frame_index: int
+    time_s: float | None
+    detections: Detections
+
+
+@dataclass(frozen=True)
 class Outcome(Generic[UnitT]):
-    """What became of one unit: its detections, or the error of its row."""
+    """What became of one unit: its scored frames in order, and the first error that it met."""
 
     unit: UnitT
-    facts: ImageFacts | None
-    detections: Detections | None
+    facts: MediaFacts | None
+    frames: list[ScoredFrame]
+    error: MediaError | None
+
+
+@dataclass
+class _Work(Generic[UnitT]):
+    """A unit in the making: it ends when its source is exhausted and no frame waits for the model."""
+
+    unit: UnitT
+    facts: MediaFacts | None = None
+    frames: list[ScoredFrame] = field(default_factory=list)
+    error: MediaError | None = None
+    waiting: int = 0
+    exhausted: bool = False
+
+    def close(self) -> Iterator[Outcome[UnitT]]:
+        """Give the outcome if this unit has ended."""
+        if self.exhausted and not self.waiting:
+            self.frames.sort(key=lambda frame: frame.frame_index)
+            yield Outcome(self.unit, self.facts, self.frames, self.error)
+
+
+@dataclass(frozen=True)
+class _End:
+    """The message that a unit gives no more frames."""
+
     error: MediaError | None
 
 
 def run_pipeline(
     units: Iterable[UnitT],
-    load: Callable[[UnitT], LoadedImage],
+    load: Callable[[UnitT], Iterable[LoadedFrame]],
     predictor: Predictor,
     *,
     threads: int,
@@ -85,19 +122,22 @@ def run_pipeline(
 ) -> Iterator[Outcome[UnitT]]:
     """Score every unit, in whatever order they get ready.
 
-    At most ``queue_bytes`` of decoded pixels wait for a batch and as many again wait in incomplete
-    batches, beside what the threads have in hand; one larger picture passes alone. ``units`` is read
-    ahead as far as that needs, across the borders of the caller's own batches.
+    ``load`` gives a unit's frames and raises ``MediaError`` where they end too early. At most
+    ``queue_bytes`` of decoded pixels wait for a batch and as many again wait in incomplete batches, beside
+    what the threads have in hand; one larger picture passes alone. ``units`` is read ahead as far as that
+    needs, across the borders of the caller's own batches.
     """
-    decoded: SimpleQueue[tuple[UnitT, LoadedImage | MediaError]] = SimpleQueue()
+    decoded: SimpleQueue[tuple[_Work[UnitT], LoadedFrame | _End]] = SimpleQueue()
     gate = _ByteGate(queue_bytes)
     batches: _Batches[UnitT] = _Batches(predictor.batch_size)
     ahead = 2 * (threads + predictor.batch_size)
 
     def work(unit: UnitT) -> None:
-        result = _load_or_explain(load, unit)
-        gate.enter(result.nbytes if isinstance(result, LoadedImage) else 0)
-        decoded.put((unit, result))
+        begun = _Work(unit)
+        for item in _load_or_explain(load, unit):
+            if isinstance(item, LoadedFrame) and not gate.enter(item.nbytes):
+                return  # the consumer has gone
+            decoded.put((begun, item))
 
     source, in_flight = iter(units), 0
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
@@ -106,13 +146,14 @@ def run_pipeline(
                 in_flight += sum(1 for _ in _submit(pool, work, source, ahead - in_flight))
                 if in_flight == 0:
                     break
-                unit, result = decoded.get()
-                in_flight -= 1
-                if isinstance(result, MediaError):
-                    yield Outcome(unit, None, None, result)
+                begun, item = decoded.get()
+                if isinstance(item, _End):
+                    in_flight -= 1
+                    begun.exhausted, begun.error = True, begun.error or item.error
+                    yield from begun.close()
                     continue
-                gate.leave(result.nbytes)
-                yield from _predict(predictor, batches.add(unit, result))
+                gate.leave(item.nbytes)
+                yield from _predict(predictor, batches.add(begun, item))
                 while batches.nbytes > queue_bytes:
                     yield from _predict(predictor, batches.take_fullest())
             while batches.nbytes:
@@ -129,68 +170,78 @@ def _submit(
         yield pool.submit(work, unit)
 
 
-def _load_or_explain(load: Callable[[UnitT], LoadedImage], unit: UnitT) -> LoadedImage | MediaError:
+def _load_or_explain(
+    load: Callable[[UnitT], Iterable[LoadedFrame]], unit: UnitT
+) -> Iterator[LoadedFrame | _End]:
     try:
-        return load(unit)
+        yield from load(unit)
     except MediaError as error:
-        return error
+        yield _End(error)
     except Exception as error:  # noqa: BLE001 (whatever a decoder raises is this file's row, not the job's end)
-        return UnexpectedMediaError(_shorten(error))
+        yield _End(UnexpectedMediaError(_shorten(error)))
+    else:
+        yield _End(None)
 
 
 def _shorten(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:500]
 
 
-def _predict(predictor: Predictor, batch: list[tuple[UnitT, LoadedImage]]) -> Iterator[Outcome[UnitT]]:
+def _predict(predictor: Predictor, batch: list[tuple[_Work[UnitT], LoadedFrame]]) -> Iterator[Outcome[UnitT]]:
     if not batch:
         return
-    images = [image for _, image in batch]
+    frames = [frame for _, frame in batch]
+    found: Sequence[Detections | None]
     try:
-        found = predictor.predict([image.pixels for image in images], [image.image_hw for image in images])
+        found = predictor.predict([frame.pixels for frame in frames], [frame.image_hw for frame in frames])
     except Exception as error:  # noqa: BLE001 (found out below which picture it is)
         if len(batch) > 1:
             for single in batch:
                 yield from _predict(predictor, [single])
             return
         explained = error if isinstance(error, PredictionError) else PredictionError(_shorten(error))
-        yield Outcome(batch[0][0], images[0].facts, None, explained)
-        return
-    for (unit, image), detections in zip(batch, found, strict=True):
-        yield Outcome(unit, image.facts, _move_to_source(detections, image.letterbox), None)
+        batch[0][0].error = batch[0][0].error or explained
+        found = [None]
+    for (begun, frame), detections in zip(batch, found, strict=True):
+        begun.waiting -= 1
+        if detections is not None:
+            begun.frames.append(_describe(frame, detections))
+        yield from begun.close()
 
 
-def _move_to_source(detections: Detections, letterbox: Letterbox | None) -> Detections:
-    if letterbox is None:
-        return detections
-    boxes_yxyx_norm = convert_canvas_to_source(detections.boxes_yxyx_norm, letterbox)
-    return Detections(boxes_yxyx_norm, detections.scores, detections.class_ids)
+def _describe(frame: LoadedFrame, detections: Detections) -> ScoredFrame:
+    if frame.letterbox is not None:
+        boxes_yxyx_norm = convert_canvas_to_source(detections.boxes_yxyx_norm, frame.letterbox)
+        detections = Detections(boxes_yxyx_norm, detections.scores, detections.class_ids)
+    return ScoredFrame(frame.frame_index, frame.time_s, detections)
 
 
 class _Batches(Generic[UnitT]):
-    """Pictures waiting for others of their shape."""
+    """Frames waiting for others of their shape."""
 
     def __init__(self, batch_size: int) -> None:
         self._size = batch_size
-        self._waiting: dict[tuple[int, int], list[tuple[UnitT, LoadedImage]]] = {}
+        self._waiting: dict[tuple[int, int], list[tuple[_Work[UnitT], LoadedFrame]]] = {}
         self.nbytes = 0
 
-    def add(self, unit: UnitT, image: LoadedImage) -> list[tuple[UnitT, LoadedImage]]:
+    def add(self, begun: _Work[UnitT], frame: LoadedFrame) -> list[tuple[_Work[UnitT], LoadedFrame]]:
         """Put one more, and give the batch that it completes, else an empty list."""
-        batch = self._waiting.setdefault(image.shape, [])
-        batch.append((unit, image))
-        self.nbytes += image.nbytes
-        return self._take(image.shape) if len(batch) == self._size else []
+        begun.facts = frame.facts
+        begun.waiting += 1
+        batch = self._waiting.setdefault(frame.shape, [])
+        batch.append((begun, frame))
+        self.nbytes += frame.nbytes
+        return self._take(frame.shape) if len(batch) == self._size else []
 
-    def take_fullest(self) -> list[tuple[UnitT, LoadedImage]]:
+    def take_fullest(self) -> list[tuple[_Work[UnitT], LoadedFrame]]:
         """Give the incomplete batch of most bytes."""
         return self._take(
-            max(self._waiting, key=lambda shape: sum(i.nbytes for _, i in self._waiting[shape]))
+            max(self._waiting, key=lambda shape: sum(f.nbytes for _, f in self._waiting[shape]))
         )
 
-    def _take(self, shape: tuple[int, int]) -> list[tuple[UnitT, LoadedImage]]:
+    def _take(self, shape: tuple[int, int]) -> list[tuple[_Work[UnitT], LoadedFrame]]:
         batch = self._waiting.pop(shape)
-        self.nbytes -= sum(image.nbytes for _, image in batch)
+        self.nbytes -= sum(frame.nbytes for _, frame in batch)
         return batch
 
 
@@ -203,13 +254,14 @@ class _ByteGate:
         self._opened = False
         self._changed = threading.Condition()
 
-    def enter(self, nbytes: int) -> None:
-        """Wait until ``nbytes`` fit."""
+    def enter(self, nbytes: int) -> bool:
+        """Wait until ``nbytes`` fit; False when nobody waits for them any more."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._opened or self._inside == 0 or self._inside + nbytes <= self._limit
             )
             self._inside += nbytes
+            return not self._opened
 
     def leave(self, nbytes: int) -> None:
         """Give ``nbytes`` back."""
@@ -218,7 +270,7 @@ class _ByteGate:
             self._changed.notify_all()
 
     def open(self) -> None:
-        """Let everybody pass from now on: the consumer has gone."""
+        """Let nobody wait from now on: the consumer has gone."""
         with self._changed:
             self._opened = True
             self._changed.notify_all()

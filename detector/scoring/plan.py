@@ -1,34 +1,43 @@
 """What a run has to do: the listing against what the tables hold, frozen before the first picture.
 
-Owns the key of a unit, the decision for each listed file, and the cut into tasks. Decision 5 of the
-architecture: a file is scored when its size, time and scorer are new, whatever its age or name.
+Owns the key of a unit and the decision for each listed file. Decision 5 of the architecture: a file is
+scored when its size, time and scorer are new, whatever its age or name.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 from pyspark.sql import types as t
 
-from detector.errors import MediaError
-from detector.scoring.units import UNIT
+from detector.errors import list_media_errors
+from detector.scoring.segmentation import Segmenter, cut_videos
+from detector.scoring.units import FILE, UNIT
+from detector.settings import VIDEO_PATTERNS
 
 _SCORE, _RECORD = "score", "record"  # what is done with a file; null: nothing, its row is there or must wait
 _KEY = ("media_uri", "size_bytes", "modified_at")
 _WAITING = "too_young"
+_VIDEO_NAME = "(?i)\\.(" + "|".join(pattern.removeprefix("*.") for pattern in VIDEO_PATTERNS) + ")$"
+
+
+@dataclass(frozen=True)
+class Digests:
+    """The scorer's names: for images, and for videos, whose rows depend on the sampling too."""
+
+    image: str
+    video: str
 
 
 @dataclass(frozen=True)
 class Plan:
     """A run's frozen plan.
 
-    ``units``: Arrow table of ``UNIT`` columns, largest first. ``recorded``: files to write as skipped
-    rows, ``UNIT`` columns and skip_reason. ``skipped_reasons``: how many files are left out for which reason.
+    ``units``: Arrow table of ``UNIT`` columns. ``recorded``: files to write as skipped rows, score_id,
+    ``FILE`` columns and reason. ``skipped_reasons``: how many files are left out for which reason.
     """
 
     listed: int
@@ -42,42 +51,39 @@ def make_plan(
     listed: pa.Table,
     scores: DataFrame,
     *,
-    scorer_digest: str,
+    digests: Digests,
     rescore: bool,
-    max_pixels: int,
+    segmenter: Segmenter,
+    slots: int,
 ) -> Plan:
-    """Decide for every listed file; runs one job over the listing and this scorer's rows of ``scores``.
+    """Decide for every listed file, and index the videos to be scored on the executors.
 
-    ``listed`` has media_uri, size_bytes, modified_at and skip_reason (null: a candidate), one row per
-    file. A candidate is scored when this scorer has no row of this version, when its last try failed for
-    a reason that may pass (or by a ``max_pixels`` since raised), when it was only skipped so far, or when
-    ``rescore`` says so.
+    Runs a job over the listing and this scorer's rows of ``scores``, and one over the new videos if there
+    are any. ``listed`` has media_uri, size_bytes, modified_at and skip_reason (null: a candidate), one row
+    per file. A candidate is scored when this scorer has no row of this version, when its last try failed
+    for a reason that may pass (or by a ``media.max_pixels`` since raised), when it was only skipped so far,
+    when segments of it are missing, or when ``rescore`` says so.
     """
-    decided = _decide(_to_frame(spark, listed), _read_last_tries(scores, scorer_digest), rescore, max_pixels)
-    decided = decided.withColumn("score_id", _score_id(scorer_digest)).persist()
+    last_tries = _read_last_tries(scores, digests, segmenter.media.max_pixels)
+    decided = _decide(_to_frame(spark, listed, digests), last_tries, rescore).persist()
     try:
         reasons = decided.where("reason IS NOT NULL").groupBy("reason").count().collect()
-        work = decided.where(sf.col("action").isNotNull())
-        units = work.where(sf.col("action") == _SCORE).select(*UNIT.names).toArrow()
-        recorded = work.where(sf.col("action") == _RECORD).select(*UNIT.names, "reason").toArrow()
+        work = decided.where(sf.col("action") == _SCORE)
+        images = work.where("media_kind = 'image'").select("*", *_empty_columns())
+        units = images.select(_score_id().alias("score_id"), *UNIT.names[1:]).toArrow()
+        videos = work.where("media_kind = 'video'")
+        if count := videos.count():
+            cut = _plan_segments(videos, count, segmenter, slots)
+            units = pa.concat_tables([units, cut.cast(units.schema)])
+        recorded = decided.where(sf.col("action") == _RECORD).select("*", *_empty_columns())
+        recorded_rows = recorded.select(_score_id().alias("score_id"), *FILE.names, "reason").toArrow()
     finally:
         decided.unpersist()
-    largest_first = units.sort_by([("size_bytes", "descending"), ("media_uri", "ascending")])
-    return Plan(listed.num_rows, largest_first, recorded, {row["reason"]: row["count"] for row in reasons})
+    reasons_count = {row["reason"]: row["count"] for row in reasons}
+    return Plan(listed.num_rows, units.sort_by("score_id"), recorded_rows, reasons_count)
 
 
-def cut_into_tasks(units: pa.Table, task_units: int, slots: int) -> Iterator[pa.Table]:
-    """Cut units into tasks of at most ``task_units``, dealt out evenly, each task's units from all sizes.
-
-    A task count that is a multiple of ``slots``, where there are enough units, leaves no core idle.
-    """
-    tasks = max(1, -(-units.num_rows // task_units))
-    tasks = min(units.num_rows, -(-tasks // slots) * slots)
-    for task in range(tasks):
-        yield units.take(pa.array(np.arange(task, units.num_rows, tasks)))
-
-
-def _to_frame(spark: SparkSession, listed: pa.Table) -> DataFrame:
+def _to_frame(spark: SparkSession, listed: pa.Table, digests: Digests) -> DataFrame:
     schema = t.StructType(
         [
             t.StructField("media_uri", t.StringType()),
@@ -86,62 +92,102 @@ def _to_frame(spark: SparkSession, listed: pa.Table) -> DataFrame:
             t.StructField("skip_reason", t.StringType()),
         ]
     )
-    return spark.createDataFrame(listed.select(schema.names), schema=schema)
-
-
-def _read_last_tries(scores: DataFrame, scorer_digest: str) -> DataFrame:
-    last = sf.max_by(sf.struct("status", "error_class", "width_px", "height_px"), "attempt")
-    return (
-        scores.where((sf.col("scorer_digest") == scorer_digest) & (sf.col("segment_index") == 0))
-        .groupBy(*_KEY)
-        .agg(last.alias("last"), (sf.max("attempt") + 1).alias("tries"))
+    is_video = sf.col("media_uri").rlike(_VIDEO_NAME)
+    return spark.createDataFrame(listed.select(schema.names), schema=schema).withColumns(
+        {
+            "media_kind": sf.when(is_video, "video").otherwise("image"),
+            "scorer_digest": sf.when(is_video, digests.video).otherwise(digests.image),
+        }
     )
 
 
-def _decide(listed: DataFrame, last_tries: DataFrame, rescore: bool, max_pixels: int) -> DataFrame:
-    same = reduce(Column.__and__, (listed[key].eqNullSafe(last_tries[key]) for key in _KEY))
-    joined = listed.join(last_tries, same, "left").select(listed["*"], "last", "tries")
+def _read_last_tries(scores: DataFrame, digests: Digests, max_pixels: int) -> DataFrame:
+    """Give a row per version and scorer: its tries, and the segments that need no other."""
+    last = sf.max_by(sf.struct("status", "error_class", "width_px", "height_px", "segment_count"), "attempt")
     status, error_class = sf.col("last.status"), sf.col("last.error_class")
     pixels = sf.col("last.width_px").cast("long") * sf.col("last.height_px")
-    passing = ~error_class.isin(_permanent_classes()) | (
-        (error_class == "TooManyPixels") & (pixels <= max_pixels)
+    permanent = [error.error_class() for error in list_media_errors() if error.permanent]
+    passing = ~sf.coalesce(error_class.isin(permanent), sf.lit(False)) | (
+        (error_class == "TooManyPixels") & sf.coalesce(pixels <= max_pixels, sf.lit(False))
+    )
+    settled = (status == "scored") | ((status == "failed") & ~passing)
+    per_segment = (
+        scores.where(sf.col("scorer_digest").isin(digests.image, digests.video))
+        .groupBy(*_KEY, "scorer_digest", "segment_index")
+        .agg(last.alias("last"), sf.max("attempt").alias("attempt"))
+    )
+    return per_segment.groupBy(*_KEY, "scorer_digest").agg(
+        sf.max("attempt").alias("last_attempt"),
+        sf.coalesce(sf.max_by("last.segment_count", "attempt"), sf.lit(1)).alias("segments"),
+        sf.collect_list(sf.when(settled, sf.col("segment_index"))).alias("settled"),
+        sf.bool_or((status == "skipped") | ((status == "failed") & passing)).alias("retry"),
+        sf.bool_or(status == "failed").alias("has_failed"),
+        sf.max(sf.when(status == "skipped", error_class)).alias("was_skipped_for"),
+    )
+
+
+def _decide(listed: DataFrame, last_tries: DataFrame, rescore: bool) -> DataFrame:
+    on = (*_KEY, "scorer_digest")
+    same = reduce(Column.__and__, (listed[key].eqNullSafe(last_tries[key]) for key in on))
+    joined = listed.join(last_tries, same, "left").select(
+        listed["*"], *(name for name in last_tries.columns if name not in on)
     )
     candidate = sf.col("skip_reason").isNull()
-    again = sf.lit(rescore) | status.isNull() | (status == "skipped") | ((status == "failed") & passing)
-    recorded = status.eqNullSafe("skipped") & error_class.eqNullSafe(sf.col("skip_reason"))
+    is_new = sf.col("last_attempt").isNull()
+    again = sf.lit(rescore) | is_new | sf.col("retry") | (sf.size("settled") < sf.col("segments"))
     reason = (
         sf.when(~candidate, sf.col("skip_reason"))
-        .when(~again & (status == "failed"), sf.lit("already_failed"))
+        .when(~again & sf.col("has_failed"), sf.lit("already_failed"))
         .when(~again, sf.lit("already_scored"))
     )
+    recorded = sf.col("was_skipped_for").eqNullSafe(sf.col("skip_reason"))
     action = sf.when(candidate & again, sf.lit(_SCORE)).when(
         ~candidate & (sf.col("skip_reason") != _WAITING) & ~recorded, sf.lit(_RECORD)
     )
+    # Segments that a killed run has not reached belong to the attempt that it began.
+    another = sf.when(sf.lit(rescore) | sf.col("retry") | ~candidate, 1).otherwise(0)
     return joined.select(
         *_KEY,
-        sf.coalesce("tries", sf.lit(0)).cast("int").alias("attempt"),
+        "media_kind",
+        "scorer_digest",
+        sf.when(is_new, 0).otherwise(sf.col("last_attempt") + another).cast("int").alias("attempt"),
+        sf.when(sf.lit(rescore) | is_new, sf.array().cast("array<int>"))
+        .otherwise(sf.col("settled"))
+        .alias("settled"),
         reason.alias("reason"),
         action.alias("action"),
     )
 
 
-def _score_id(scorer_digest: str) -> Column:
+def _plan_segments(videos: DataFrame, count: int, segmenter: Segmenter, slots: int) -> pa.Table:
+    cut = cut_videos(videos, count, segmenter, slots)
+    known = videos.select("media_uri", "settled", "scorer_digest")
+    refused = sf.col("error_class").isNotNull()
+    done = sf.array_contains("settled", sf.col("segment.index"))
+    # What can't be indexed any more must not take the key of a segment that was scored before.
+    attempt = sf.col("attempt") + sf.when(refused & (sf.size("settled") > 0), 1).otherwise(0)
+    return (
+        cut.join(sf.broadcast(known), "media_uri", "inner")
+        .where(refused | ~done)
+        .withColumn("attempt", attempt)
+        .select(_score_id().alias("score_id"), *UNIT.names[1:])
+        .toArrow()
+    )
+
+
+def _empty_columns() -> list[Column]:
+    return [
+        sf.lit(None).cast(f.dataType).alias(f.name) for f in UNIT if f.name not in {"score_id", *FILE.names}
+    ]
+
+
+def _score_id() -> Column:
     parts: list[Any] = [
         sf.col("media_uri"),
         sf.coalesce(sf.col("size_bytes").cast("string"), sf.lit("")),
         sf.coalesce(sf.unix_micros("modified_at").cast("string"), sf.lit("")),
-        sf.lit("0"),  # segment_index
-        sf.lit(scorer_digest),
+        sf.coalesce(sf.col("segment.index"), sf.lit(0)).cast("string"),
+        sf.col("scorer_digest"),
         sf.col("attempt").cast("string"),
     ]
     return sf.sha2(sf.concat_ws("\n", *parts), 256)
-
-
-def _permanent_classes() -> list[str]:
-    pending, found = [MediaError], []
-    while pending:
-        error = pending.pop()
-        pending += error.__subclasses__()
-        if error is not MediaError and error.permanent:
-            found.append(error.error_class())
-    return sorted(found)

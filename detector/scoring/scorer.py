@@ -8,12 +8,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from detector.labels import LabelMap, read_label_map
+from detector.models.guard import check_digest, check_model
 from detector.models.inputs import choose_canvas_hw
 from detector.models.package import compute_digest, compute_size, fetch_model
 from detector.models.signature import ModelSignature, locate_model, read_signature
-from detector.settings import ModelSettings
+from detector.settings import ModelSettings, VideoSettings
 
 # Raised whenever decoding, letterboxing or an adapter changes what is found in the same picture.
 _RESULTS_VERSION = 1
@@ -47,7 +49,14 @@ class Scorer:
 
     @property
     def digest(self) -> str:
-        """Compute the scorer's SHA-256: equal digests give equal results on equal bytes."""
+        """Compute the scorer's SHA-256: equal digests give equal results on equal bytes of an image."""
+        return self._compute_digest({})
+
+    def compute_video_digest(self, video: VideoSettings) -> str:
+        """Compute the SHA-256 for videos, whose rows depend on the sampling and the cut, too."""
+        return self._compute_digest({"video": video.model_dump()})
+
+    def _compute_digest(self, more: dict[str, Any]) -> str:
         settings = self.settings.model_dump(
             include={"min_score", "max_detections", "input_hw", "box_format", "pixel_range", "class_offset"}
         )
@@ -56,14 +65,21 @@ class Scorer:
             "model": self.model_digest,
             "labels": self.labels.digest(),
             **settings,
+            **more,
         }
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
 
 def load_scorer(settings: ModelSettings) -> Scorer:
-    """Find the model, read its signature and labels; raise ``ModelError`` or ``LabelMapError``, by name."""
+    """Find the model, read its signature and labels, check what it holds and that it is the one pinned.
+
+    Raises ``ModelError`` or ``LabelMapError``, by name.
+    """
     labels = LabelMap() if settings.labels is None else read_label_map(Path(settings.labels))
     path = locate_model(fetch_model(settings.uri))
     signature = read_signature(path)
+    check_model(path, settings.trust_ops)
     choose_canvas_hw(signature.input, settings)  # refuses a model.input_hw that the model can't take
-    return Scorer(path, signature, settings, labels, compute_digest(path), compute_size(path))
+    digest = compute_digest(path)
+    check_digest(digest, settings.sha256)
+    return Scorer(path, signature, settings, labels, digest, compute_size(path))

@@ -17,7 +17,7 @@ from detector.errors import EmptyMediaError
 from detector.media.filesystem import build_access
 from detector.models.detections import Detections
 from detector.scoring.executors import create_worker
-from detector.scoring.pipeline import LoadedImage, run_pipeline
+from detector.scoring.pipeline import LoadedFrame, run_pipeline
 from detector.scoring.scorer import load_scorer
 from detector.scoring.units import build_detections
 from detector.scoring.worker import Worker
@@ -66,10 +66,10 @@ def register_detect_objects(
 def _detect_in_order(worker: Worker, contents: Iterator[bytes | None]) -> Iterator[pd.Series]:
     predictor = worker.load_predictor()
 
-    def load(unit: tuple[int, bytes | None]) -> LoadedImage:
+    def load(unit: tuple[int, bytes | None]) -> Iterator[LoadedFrame]:
         if not unit[1]:
             raise EmptyMediaError("there are no bytes")
-        return worker.load_content(unit[1], predictor)
+        yield worker.load_content(unit[1], predictor)
 
     outcomes = run_pipeline(
         enumerate(contents), load, predictor, threads=worker.count_threads(), queue_bytes=worker.queue_bytes
@@ -79,7 +79,7 @@ def _detect_in_order(worker: Worker, contents: Iterator[bytes | None]) -> Iterat
     ] = {}  # the pipeline gives results as they get ready, Spark wants order
     done = 0
     for outcome in outcomes:
-        found[outcome.unit[0]] = outcome.detections
+        found[outcome.unit[0]] = outcome.frames[0].detections if outcome.frames else None
         ready = 0
         while done + ready in found:
             ready += 1

@@ -1,12 +1,13 @@
 """A unit of work, and how units and their results travel between Spark and the worker as Arrow.
 
-Owns both Arrow layouts. A unit is an image (or, later in the plan's columns, a segment of a video); its
-result is the part of its ``scores`` row that only the worker knows.
+Owns both Arrow layouts. A unit is an image or a segment of a video; its result is the part of its
+``scores`` row that only the worker knows.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,34 +15,74 @@ from pyspark.sql import types as t
 
 from detector.errors import MediaError, TooManyPixelsError
 from detector.labels import LabelMap
+from detector.media.video.segments import Segment
 from detector.models.detections import Detections
-from detector.scoring.pipeline import ImageFacts, Outcome
+from detector.scoring.pipeline import MediaFacts, Outcome, ScoredFrame
 from detector.tables.schemas import DETECTION, FRAME
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One thing to score: the file as it was listed, and the key its row gets."""
+    """One thing to score: the file as it was listed, and the key its row gets.
+
+    A video has a ``segment`` and the (width, height) of its upright picture, or the class and message of
+    the ``refusal`` that its index ended with.
+    """
 
     score_id: str
     media_uri: str
+    media_kind: Literal["image", "video"]
     size_bytes: int | None
     modified_at: datetime | None
     attempt: int
+    segment: Segment | None = None
+    size_px: tuple[int, int] | None = None
+    refusal: tuple[str, str] | None = None
 
 
-UNIT = t.StructType(
+FILE = t.StructType(
     [
-        t.StructField("score_id", t.StringType()),
         t.StructField("media_uri", t.StringType()),
+        t.StructField("media_kind", t.StringType()),
         t.StructField("size_bytes", t.LongType()),
         t.StructField("modified_at", t.TimestampType()),
         t.StructField("attempt", t.IntegerType()),
     ]
 )
+SEGMENT = t.StructType(
+    [
+        t.StructField("index", t.IntegerType()),
+        t.StructField("count", t.IntegerType()),
+        t.StructField("start_s", t.DoubleType()),
+        t.StructField("end_s", t.DoubleType()),
+        t.StructField("first_frame", t.IntegerType()),
+        t.StructField("frames", t.IntegerType()),
+        t.StructField("start_pts", t.LongType()),
+        t.StructField("end_pts", t.LongType()),
+        t.StructField("frames_expected", t.IntegerType()),
+        t.StructField("has_pts", t.BooleanType()),
+        t.StructField("damage", t.StringType()),
+    ]
+)
+UNIT = t.StructType(
+    [
+        t.StructField("score_id", t.StringType()),
+        *FILE.fields,
+        t.StructField("segment", SEGMENT),
+        t.StructField("width_px", t.IntegerType()),
+        t.StructField("height_px", t.IntegerType()),
+        t.StructField("error_class", t.StringType()),
+        t.StructField("error_message", t.StringType()),
+    ]
+)
 RESULT = t.StructType(
     [
-        *UNIT.fields,
+        t.StructField("score_id", t.StringType()),
+        *FILE.fields,
+        t.StructField("segment_index", t.IntegerType()),
+        t.StructField("segment_count", t.IntegerType()),
+        t.StructField("segment_start_s", t.DoubleType()),
+        t.StructField("segment_end_s", t.DoubleType()),
         t.StructField("content_sha256", t.StringType()),
         t.StructField("width_px", t.IntegerType()),
         t.StructField("height_px", t.IntegerType()),
@@ -59,55 +100,90 @@ RESULT = t.StructType(
 def read_units(batches: Iterator[pa.RecordBatch]) -> Iterator[Unit]:
     """Read the units of plan batches, one column ``units`` of lists of ``UNIT`` structs."""
     for batch in batches:
-        for unit in batch.column("units").flatten().to_pylist():
-            yield Unit(**unit)
+        for row in batch.column("units").flatten().to_pylist():
+            yield _read_unit(row)
+
+
+def _read_unit(row: dict[str, Any]) -> Unit:
+    width_px, height_px = row.pop("width_px"), row.pop("height_px")
+    error_class, error_message = row.pop("error_class"), row.pop("error_message")
+    segment = row.pop("segment")
+    return Unit(
+        **row,
+        segment=None if segment is None else Segment(**segment),
+        size_px=None if width_px is None else (width_px, height_px),
+        refusal=None if error_class is None else (error_class, error_message),
+    )
 
 
 def build_result_batch(
     outcomes: Sequence[Outcome[Unit]], labels: LabelMap, schema: pa.Schema
 ) -> pa.RecordBatch:
-    """Lay outcomes out as Arrow rows of ``RESULT``, one row per outcome, in order."""
-    found = [outcome.detections for outcome in outcomes]
-    units = [outcome.unit for outcome in outcomes]
-    errors = [outcome.error for outcome in outcomes]
-    facts = [outcome.facts or _facts_of(outcome.error) for outcome in outcomes]
-    columns = {
-        "score_id": [unit.score_id for unit in units],
-        "media_uri": [unit.media_uri for unit in units],
-        "size_bytes": [unit.size_bytes for unit in units],
-        "modified_at": [unit.modified_at for unit in units],
-        "attempt": [unit.attempt for unit in units],
-        "content_sha256": [fact and fact.content_sha256 for fact in facts],
-        "width_px": [fact and fact.width_px for fact in facts],
-        "height_px": [fact and fact.height_px for fact in facts],
-        "frames_expected": [1] * len(units),
-        "frames_scored": [int(error is None) for error in errors],
-        "status": ["scored" if error is None else "failed" for error in errors],
-        "error_class": [error and error.error_class() for error in errors],
-        "error_message": [error and str(error) for error in errors],
-        "frames": build_frames(found, labels),
-        "detection_count": [0 if detections is None else len(detections.scores) for detections in found],
-    }
-    arrays = [
-        column.cast(schema.field(name).type)
-        if isinstance(column, pa.Array)
-        else pa.array(column, schema.field(name).type)
-        for name, column in columns.items()
+    """Lay outcomes out as Arrow rows of ``RESULT``, one row per outcome, in order.
+
+    A unit is ``scored`` when it has no error, or when it is a video damaged for good that gave at least one
+    frame; then its error_class says DamagedVideo. All others are ``failed`` and keep no frames: either there
+    are none, or a later try may give them all.
+    """
+    rows = [_describe(outcome) for outcome in outcomes]
+    columns = {name: [row[name] for row in rows] for name in RESULT.names if name != "frames"}
+    arrays = {name: pa.array(column, schema.field(name).type) for name, column in columns.items()}
+    found = [
+        outcome.frames if row["status"] == "scored" else None
+        for outcome, row in zip(outcomes, rows, strict=True)
     ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    arrays["frames"] = build_frames(found, labels).cast(schema.field("frames").type)
+    return pa.RecordBatch.from_arrays([arrays[name] for name in RESULT.names], schema=schema)
 
 
-def build_frames(found: Sequence[Detections | None], labels: LabelMap) -> pa.Array:
-    """Build the ``frames`` column for images: one frame with index 0 and no time, or null for a failure."""
-    detections = build_detections([one for one in found if one is not None], labels)
-    count = len(detections)
+def _describe(outcome: Outcome[Unit]) -> dict[str, Any]:
+    unit, error, segment = outcome.unit, outcome.error, outcome.unit.segment
+    keeps = error is None or (unit.media_kind == "video" and error.permanent and bool(outcome.frames))
+    facts = outcome.facts or _facts_of(unit, error)
+    frames = outcome.frames if keeps else []
+    return {
+        **{name: getattr(unit, name) for name in ("score_id", *FILE.names)},
+        "segment_index": 0 if segment is None else segment.index,
+        "segment_count": 1 if segment is None else segment.count,
+        "segment_start_s": segment and segment.start_s,
+        "segment_end_s": segment and segment.end_s,
+        "content_sha256": facts and facts.content_sha256,
+        "width_px": facts and facts.width_px,
+        "height_px": facts and facts.height_px,
+        "frames_expected": _count_expected(outcome),
+        "frames_scored": len(frames),
+        "status": "scored" if keeps else "failed",
+        "error_class": error and error.error_class(),
+        "error_message": error and str(error),
+        "detection_count": sum(len(frame.detections.scores) for frame in frames),
+    }
+
+
+def _count_expected(outcome: Outcome[Unit]) -> int | None:
+    unit = outcome.unit
+    if unit.media_kind == "image":
+        return 1
+    if unit.segment is None:
+        return None
+    # Only decoding tells which frames begin a scene.
+    scenes = len(outcome.frames) if outcome.error is None else None
+    return scenes if unit.segment.frames_expected is None else unit.segment.frames_expected
+
+
+def build_frames(found: Sequence[Sequence[ScoredFrame] | None], labels: LabelMap) -> pa.Array:
+    """Build the ``frames`` column: a list of ``FRAME`` for each element of ``found``, null for a None."""
+    flat = [frame for frames in found for frame in frames or ()]
     frames = pa.StructArray.from_arrays(
-        [pa.array(np.zeros(count, np.int32)), pa.nulls(count, pa.float64()), detections],
+        [
+            pa.array([frame.frame_index for frame in flat], pa.int32()),
+            pa.array([frame.time_s for frame in flat], pa.float64()),
+            build_detections([frame.detections for frame in flat], labels),
+        ],
         names=FRAME.names,
     )
-    scored = np.array([one is not None for one in found], bool)
-    offsets = np.concatenate([[0], np.cumsum(scored)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), frames, mask=pa.array(~scored))
+    missing = np.array([one is None for one in found], bool)
+    offsets = np.concatenate([[0], np.cumsum([len(one or ()) for one in found])]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), frames, mask=pa.array(missing))
 
 
 def build_detections(found: Sequence[Detections], labels: LabelMap) -> pa.Array:
@@ -129,7 +205,9 @@ def build_detections(found: Sequence[Detections], labels: LabelMap) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), values)
 
 
-def _facts_of(error: MediaError | None) -> ImageFacts | None:
+def _facts_of(unit: Unit, error: MediaError | None) -> MediaFacts | None:
+    if unit.size_px is not None:
+        return MediaFacts(*unit.size_px, None)
     if isinstance(error, TooManyPixelsError) and error.width_px and error.height_px:
-        return ImageFacts(error.width_px, error.height_px, None)
+        return MediaFacts(error.width_px, error.height_px, None)
     return None

@@ -106,10 +106,15 @@ SCORES = Table(
         Column("width_px", _INT, "width of the upright picture, also of one refused by its header"),
         Column("height_px", _INT, "height of the upright picture, also of one refused by its header"),
         Column("segment_index", _INT, "number of the video's segment from 0; 0 for an image", nullable=False),
+        Column("segment_count", _INT, "segments that the video was cut into; 1 for an image"),
         Column("segment_start_s", _DOUBLE, "where the segment begins; null for an image"),
         Column("segment_end_s", _DOUBLE, "where the segment ends; null for an image"),
-        Column("frames_expected", _INT, "frames that the unit should give; 1 for an image"),
-        Column("frames_scored", _INT, "frames that went through the model"),
+        Column(
+            "frames_expected",
+            _INT,
+            "frames that the sampling wants by the video's index; 1 for an image; null where nothing tells",
+        ),
+        Column("frames_scored", _INT, "frames that went through the model and are kept"),
         Column(
             "attempt",
             _INT,
@@ -120,7 +125,8 @@ SCORES = Table(
         Column(
             "error_class",
             _STRING,
-            "why it failed (EmptyMedia, DamagedImage, ...) or was skipped (hidden, symlink, ...)",
+            "why it failed (EmptyMedia, DamagedImage, ...) or was skipped (hidden, symlink, ...); with "
+            "status scored: DamagedVideo, a part of the frames is there, and the message says where it broke",
         ),
         Column("error_message", _STRING, "the same in words"),
         Column(
@@ -152,7 +158,7 @@ DETECTIONS = Table(
         _MEDIA_URI,
         _MEDIA_KIND,
         Column("frame_index", _INT, "number of the decoded frame in presentation order; 0 for an image"),
-        Column("time_s", _DOUBLE, "presentation time of the frame; null for an image"),
+        Column("time_s", _DOUBLE, "presentation time of the frame from the file's start; null for an image"),
         Column("class_id", _INT, "the label map's id"),
         Column("label", _STRING, "the label map's name, or class_N"),
         Column("score", _FLOAT, "the model's confidence, 0 to 1"),
@@ -198,6 +204,8 @@ RUNS = Table(
         Column("skipped_reasons", t.MapType(_STRING, _LONG), "how many were left out for which reason"),
         Column("remaining", _LONG, "media that were planned and not reached: the next run scores them"),
         Column("detections", _LONG, "detections that this run wrote"),
+        Column("frames", _LONG, "images and video frames that went through the model"),
+        Column("video_s", _DOUBLE, "seconds of video that this run worked off"),
         Column("images_per_second", _DOUBLE, "media scored or failed per second of scoring"),
         *_MODEL,
         Column("model_digest", _STRING, "SHA-256 of the model's files"),

@@ -29,7 +29,7 @@ from pyspark.sql import DataFrame, SparkSession
 from detector.errors import SettingsError
 from detector.settings import TableSettings
 from detector.tables.detections import flatten_scores
-from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, Table
+from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, Column, Table
 
 _TRIES = 12
 _CONFLICTS = (
@@ -54,11 +54,16 @@ class TableStore:
     checkpoints: str
 
     def create(self) -> None:
-        """Make the tables that aren't there yet, with comments and clustering; several may do so at once."""
+        """Make the tables that aren't there yet, with comments and clustering; several may do so at once.
+
+        A table of an older version of this project gets the columns that it lacks.
+        """
         if self.schema is not None:
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {_quote(self.schema)}")
         for table in ALL_TABLES:
-            if not self._exists(table):
+            if self._exists(table):
+                _retry(partial(self._add_columns, table))
+            else:
                 _retry(partial(self._create, table))
 
     def read(self, table: Table) -> DataFrame:
@@ -116,15 +121,17 @@ class TableStore:
         return DeltaTable.isDeltaTable(self.spark, self._folder_of(table))
 
     def _create(self, table: Table) -> None:
-        columns = ", ".join(
-            f"{column.name} {column.type.simpleString()}{'' if column.nullable else ' NOT NULL'} "
-            f"COMMENT {_literal(column.comment)}"
-            for column in table.columns
-        )
+        columns = ", ".join(_define(column, nullable=column.nullable) for column in table.columns)
         self.spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self.name_of(table)} ({columns}) USING delta "
             f"CLUSTER BY ({', '.join(table.clustered_by)}) COMMENT {_literal(table.comment)}"
         )
+
+    def _add_columns(self, table: Table) -> None:
+        there = set(self.spark.table(self.name_of(table)).columns)
+        missing = [_define(column, nullable=True) for column in table.columns if column.name not in there]
+        if missing:
+            self.spark.sql(f"ALTER TABLE {self.name_of(table)} ADD COLUMNS ({', '.join(missing)})")
 
     def _append(self, rows: DataFrame, table: Table) -> None:
         writer = rows.write.format("delta").mode("append")
@@ -158,6 +165,13 @@ def open_store(spark: SparkSession, settings: TableSettings) -> TableStore:
         root = str(Path(root).absolute())
     checkpoints = settings.checkpoints or f"{root}/_checkpoints"
     return TableStore(spark, root, settings.schema_, checkpoints)
+
+
+def _define(column: Column, *, nullable: bool) -> str:
+    return (
+        f"{column.name} {column.type.simpleString()}{'' if nullable else ' NOT NULL'} "
+        f"COMMENT {_literal(column.comment)}"
+    )
 
 
 def _literal(text: str) -> str:

@@ -6,15 +6,21 @@ Owns their SQL. In a catalog they are kept; over a folder they are temporary vie
 from detector.tables.schemas import DETECTIONS, RUNS, SCORES
 from detector.tables.store import TableStore
 
-# The newest row of each medium, segment and model name is current; older versions stay below it.
+# Of each medium and model name, the version (file and scorer) that was scored last is current, and of it each
+# segment's last try; older versions stay below them.
 _VIEWS = {
     "current_scores": """
-        SELECT * EXCEPT (newest) FROM (
-          SELECT *, row_number() OVER (
-            PARTITION BY media_uri, segment_index, model_name ORDER BY scored_at DESC, attempt DESC
-          ) AS newest
+        SELECT * EXCEPT (newest_version, newest_try) FROM (
+          SELECT *,
+            first_value(struct(size_bytes, modified_at, scorer_digest)) OVER (
+              PARTITION BY media_uri, model_name ORDER BY scored_at DESC, attempt DESC
+            ) AS newest_version,
+            row_number() OVER (
+              PARTITION BY media_uri, model_name, size_bytes, modified_at, scorer_digest, segment_index
+              ORDER BY attempt DESC, scored_at DESC
+            ) AS newest_try
           FROM {scores} WHERE status <> 'skipped'
-        ) WHERE newest = 1""",
+        ) WHERE newest_try = 1 AND newest_version <=> struct(size_bytes, modified_at, scorer_digest)""",
     "current_detections": """
         SELECT d.* FROM {detections} AS d LEFT SEMI JOIN {current_scores} AS s ON d.score_id = s.score_id""",
     "failures": """

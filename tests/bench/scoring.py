@@ -23,13 +23,15 @@ from PIL import Image
 from pyspark.sql import SparkSession
 from pyspark.sql import types as t
 from pyspark.sql.functions import udf
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from detector.annotations.shapes import draw_picture
 from detector.media.filesystem import build_access
 from detector.media.listing import list_media
+from detector.scoring.balance import cut_into_tasks
 from detector.scoring.executors import count_slots, create_worker, score_on_executors
-from detector.scoring.plan import cut_into_tasks
 from detector.scoring.scorer import load_scorer
+from detector.scoring.units import UNIT
 from detector.session import open_session
 from detector.settings import MediaSettings, ModelSettings, RunSettings
 
@@ -126,11 +128,15 @@ def measure(spark: SparkSession, name: str, model: Path, pictures: Path, rounds:
 def plan_tasks(spark: SparkSession, pictures: Path) -> list[pa.Table]:
     """Cut the folder into tasks as the job does once it knows the rate: up to 15 s long, one for each slot."""
     listed = list_media(MediaSettings(paths=[str(pictures)]), now=datetime.now(UTC))
-    units = listed.select(["media_uri", "size_bytes", "modified_at"])
-    units = units.add_column(0, "score_id", units.column("media_uri"))
-    units = units.append_column("attempt", pa.array(np.zeros(units.num_rows, np.int32)))
-    slots = count_slots(spark)
-    return list(cut_into_tasks(units, units.num_rows, slots))
+    empty = dict.fromkeys(UNIT.names) | {"media_kind": "image", "attempt": 0}
+    units = [
+        empty
+        | {name: row[name] for name in ("media_uri", "size_bytes", "modified_at")}
+        | {"score_id": row["media_uri"]}
+        for row in listed.to_pylist()
+    ]
+    table = pa.Table.from_pylist(units, to_arrow_schema(UNIT))
+    return cut_into_tasks(table, np.ones(len(units)), len(units), count_slots(spark))
 
 
 def time_plain_loop(model: Path, pictures: Path, batch_size: int) -> float:

@@ -10,12 +10,13 @@ import pytest
 from detector.reports import pictures as picture_module
 from detector.reports.page import MAX_PICTURES, write_page
 from detector.reports.pictures import Embedder
+from detector.reports.query import open_frames
 
 
 @pytest.fixture
 def html(scores, detections, tmp_path):
     """Give the text of the page of the small run."""
-    write_page(scores, detections, tmp_path / "page.html", title="A < B")
+    write_page(open_frames(scores, detections), tmp_path / "page.html", title="A < B")
     return (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
@@ -54,7 +55,7 @@ def test_policy_allows_the_pages_own_script_only(html):
 
 def test_empty_tables_make_a_page(scores, detections, tmp_path):
     """A run that scored nothing has a page that says so."""
-    write_page(scores.iloc[:0], detections.iloc[:0], tmp_path / "page.html", title="Nothing")
+    write_page(open_frames(scores.iloc[:0], detections.iloc[:0]), tmp_path / "page.html", title="Nothing")
     assert "No picture was scored." in (tmp_path / "page.html").read_text()
 
 
@@ -65,7 +66,7 @@ def test_large_runs_show_some_pictures_and_say_so(scores, detections, tmp_path):
         for n in range(MAX_PICTURES + 5)
     ]
     many = pd.DataFrame(rows).astype(scores.dtypes.to_dict())
-    write_page(many, detections, tmp_path / "page.html", title="Many")
+    write_page(open_frames(many, detections), tmp_path / "page.html", title="Many")
     html = (tmp_path / "page.html").read_text()
     assert html.count("<figure") == MAX_PICTURES
     assert "The first 200 of 205 pictures" in html

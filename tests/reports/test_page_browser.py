@@ -1,38 +1,17 @@
 """The page in a browser: boxes over pictures, the slider, no network, hostile names."""
 
-import shutil
-
 import pytest
-from playwright.sync_api import sync_playwright
 
 from detector.reports.page import write_page
+from detector.reports.query import open_frames
 
 pytestmark = pytest.mark.browser
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Give the system's Chromium, or skip."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
 def page(browser, scores, detections, tmp_path):
     """Open the page of the small run; its requests are kept in ``page.asked``."""
-    write_page(scores, detections, tmp_path / "page.html", title="Shapes")
+    write_page(open_frames(scores, detections), tmp_path / "page.html", title="Shapes")
     opened = browser.new_page(viewport={"width": 1100, "height": 900})
     opened.asked = []
     opened.on("request", lambda request: opened.asked.append(request.url))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,6 +61,19 @@ def photos(tmp_path, drawn_jpegs):
         return folder
 
     return make
+
+
+def write_clip(path, pictures, *, rate=10, gop=5):
+    """Encode pictures as H.264, a keyframe every ``gop`` frames."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "15", "g": str(gop), "sc_threshold": "0"}
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
 
 
 def run_job(*arguments, timeout=300, env=None):

@@ -1,6 +1,5 @@
 """How many tasks run at once, and that each gets its own units and no other's."""
 
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -38,7 +37,7 @@ def test_slots(cores, conf, slots):
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 61])
 def test_every_task_is_one_partition(spark, count):
     """No partition holds two tasks while another is empty."""
-    row = {"media_uri": "/a", "size_bytes": 1, "modified_at": datetime.now(UTC), "attempt": 0}
+    row = dict.fromkeys(UNIT.names) | {"media_uri": "/a"}
     tasks = [
         pa.Table.from_pylist(
             [row | {"score_id": f"{task}-{unit}"} for unit in range(task + 1)], to_arrow_schema(UNIT)

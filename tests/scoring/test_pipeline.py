@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from detector.boxes import compute_letterbox
 from detector.errors import DamagedImageError
 from detector.models.detections import Detections
-from detector.scoring.pipeline import ImageFacts, LoadedImage, run_pipeline
+from detector.scoring.pipeline import LoadedFrame, MediaFacts, run_pipeline
 
 
 class CountingPredictor:
@@ -38,15 +38,23 @@ def make_detections(value):
     return Detections(box, np.array([value], np.float32), np.array([1], np.int32))
 
 
-def make_image(value, height=4, width=4, letterbox=None):
+def make_frame(value, height=4, width=4, letterbox=None, frame_index=0):
     """Give a loaded picture whose pixels are all ``value``."""
     pixels = np.full((height, width, 3), value, np.uint8)
-    return LoadedImage(pixels, (height, width), letterbox, ImageFacts(width, height, None))
+    return LoadedFrame(pixels, (height, width), letterbox, MediaFacts(width, height, None), frame_index)
+
+
+def make_image(value, **shape):
+    """Give the frames of an image: one."""
+    return [make_frame(value, **shape)]
 
 
 def values_of(outcomes):
-    """Give what the model saw for each unit."""
-    return {outcome.unit: outcome.detections and int(outcome.detections.scores[0]) for outcome in outcomes}
+    """Give what the model saw for each unit that has an only frame, None where it has none."""
+    seen = {
+        outcome.unit: [int(frame.detections.scores[0]) for frame in outcome.frames] for outcome in outcomes
+    }
+    return {unit: values[0] if values else None for unit, values in seen.items()}
 
 
 @settings(max_examples=40, deadline=None)
@@ -171,4 +179,52 @@ def test_boxes_come_back_from_the_letterbox():
     letterbox = compute_letterbox((50, 100), (100, 100))
     image = make_image(1, letterbox=letterbox)
     (outcome,) = run_pipeline([0], lambda _: image, CountingPredictor(1), threads=1, queue_bytes=100)
-    assert outcome.detections.boxes_yxyx_norm.tolist() == [pytest.approx([0.0, 0.25, 1.0, 0.75])]
+    assert outcome.frames[0].detections.boxes_yxyx_norm.tolist() == [pytest.approx([0.0, 0.25, 1.0, 0.75])]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 9), max_size=8),
+    batch_size=st.integers(1, 5),
+    threads=st.integers(1, 3),
+    queue_bytes=st.sampled_from([1, 100, 10_000]),
+)
+def test_a_video_s_frames_come_out_together_and_in_order(counts, batch_size, threads, queue_bytes):
+    """Units of no, one and several frames in one stream: each whole, its frames its own."""
+
+    def load(unit):
+        for index in range(counts[unit]):
+            yield make_frame(10 * unit + index, frame_index=index, height=1 + index % 2)
+
+    predictor = CountingPredictor(batch_size)
+    outcomes = list(
+        run_pipeline(range(len(counts)), load, predictor, threads=threads, queue_bytes=queue_bytes)
+    )
+    found = {o.unit: [(f.frame_index, int(f.detections.scores[0])) for f in o.frames] for o in outcomes}
+    assert found == {unit: [(n, 10 * unit + n) for n in range(count)] for unit, count in enumerate(counts)}
+    assert len(outcomes) == len(counts)
+
+
+def test_a_damaged_video_keeps_what_came_before():
+    """Two frames, then the error: both come out in one outcome."""
+
+    def load(unit):
+        yield make_frame(1, frame_index=4)
+        yield make_frame(2, frame_index=5)
+        raise DamagedImageError("broken")
+
+    (outcome,) = run_pipeline([0], load, CountingPredictor(4), threads=1, queue_bytes=1000)
+    assert [frame.frame_index for frame in outcome.frames] == [4, 5]
+    assert outcome.error.error_class() == "DamagedImage"
+
+
+def test_a_frame_that_the_model_refuses_leaves_the_others():
+    """Of three frames the second fails: two are kept, the error is the unit's."""
+
+    def load(unit):
+        return [make_frame(value, frame_index=value) for value in range(3)]
+
+    predictor = CountingPredictor(2, refuse=lambda value: value == 1)
+    (outcome,) = run_pipeline([0], load, predictor, threads=1, queue_bytes=1000)
+    assert [frame.frame_index for frame in outcome.frames] == [0, 2]
+    assert outcome.error.error_class() == "Prediction"

@@ -1,12 +1,18 @@
 """What is new work and what is not: the plan against rows of earlier runs."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from detector.scoring.plan import cut_into_tasks, make_plan
+from detector.media.filesystem import EPOCH, build_access
+from detector.scoring.plan import Digests, make_plan
+from detector.scoring.segmentation import Segmenter
+from detector.settings import MediaSettings, VideoSettings
 from detector.tables.schemas import SCORES
+
+from .conftest import write_clip
 
 MONDAY = datetime(2026, 11, 16, 3, 0, 0, 123456, tzinfo=UTC)
 LISTING = pa.schema(
@@ -28,7 +34,7 @@ def list_files(*rows):
 def plan_for(spark):
     """Give a planner for one file a.jpg of 10 bytes on Monday, against earlier rows (changes to a base)."""
 
-    def plan(*earlier, listed=("a.jpg", 10, MONDAY, None), rescore=False, max_pixels=100):
+    def plan(*earlier, listed=("a.jpg", 10, MONDAY, None), rescore=False, max_pixels=10_000):
         rows = []
         for changes in earlier:
             row = dict.fromkeys(SCORES.column_names) | {
@@ -47,7 +53,15 @@ def plan_for(spark):
             rows.append(tuple((row | changes)[name] for name in SCORES.column_names))
         scores = spark.createDataFrame(rows, SCORES.schema)
         return make_plan(
-            spark, list_files(listed), scores, scorer_digest="s", rescore=rescore, max_pixels=max_pixels
+            spark,
+            list_files(listed),
+            scores,
+            digests=Digests("s", "v"),
+            rescore=rescore,
+            segmenter=Segmenter(
+                build_access([]), MediaSettings(max_pixels=max_pixels, video=VideoSettings(segment_s=1))
+            ),
+            slots=2,
         )
 
     return plan
@@ -67,7 +81,7 @@ FAILED = {"status": "failed"}
         ([{"media_uri": "b.jpg"}], 0),
         ([FAILED | {"error_class": "UnreadableMedia"}], 1),
         ([FAILED | {"error_class": "MediaChanged"}, FAILED | {"attempt": 1, "error_class": "Prediction"}], 2),
-        ([FAILED | {"error_class": "TooManyPixels", "width_px": 10, "height_px": 10}], 1),
+        ([FAILED | {"error_class": "TooManyPixels", "width_px": 100, "height_px": 100}], 1),
         ([{"status": "skipped", "error_class": "excluded"}], 1),
     ],
 )
@@ -85,7 +99,7 @@ def test_new_work(plan_for, earlier, attempt):
         ([{}], "already_scored"),
         ([FAILED | {"error_class": "UnreadableMedia"}, {"attempt": 1}], "already_scored"),
         ([FAILED | {"error_class": "DamagedImage"}], "already_failed"),
-        ([FAILED | {"error_class": "TooManyPixels", "width_px": 11, "height_px": 10}], "already_failed"),
+        ([FAILED | {"error_class": "TooManyPixels", "width_px": 101, "height_px": 100}], "already_failed"),
     ],
 )
 def test_no_work(plan_for, earlier, reason):
@@ -124,19 +138,61 @@ def test_a_skipped_file_is_recorded_once(plan_for, reason, earlier, recorded):
     assert (plan.recorded.num_rows, plan.units.num_rows, plan.skipped_reasons) == (recorded, 0, {reason: 1})
 
 
+def segments_of(plan):
+    """Give (segment_index, attempt) of the planned units, in order."""
+    units = plan.units.select(["segment", "attempt"]).to_pylist()
+    return sorted((unit["segment"]["index"], unit["attempt"]) for unit in units)
+
+
+@pytest.fixture(scope="module")
+def plan_video(plan_for, tmp_path_factory):
+    """Give a planner for one clip that is cut into three segments, against earlier rows of it."""
+    grey = np.full((64, 64, 3), 99, np.uint8)
+    clip = write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", [grey] * 6, rate=2, gop=2)
+    stat = clip.stat()
+    at = EPOCH + timedelta(microseconds=stat.st_mtime_ns // 1000)
+    same = {"media_uri": str(clip), "size_bytes": stat.st_size, "modified_at": at} | SEGMENT
+    listed = (str(clip), stat.st_size, at, None)
+    return lambda *earlier, **more: plan_for(*(same | row for row in earlier), listed=listed, **more)
+
+
+SEGMENT = {"scorer_digest": "v", "segment_count": 3}
+
+
+@pytest.mark.spark
 @pytest.mark.parametrize(
-    ("units", "task_units", "slots", "sizes"),
+    ("earlier", "planned"),
     [
-        (10, 4, 2, [3, 3, 2, 2]),
-        (3, 64, 2, [2, 1]),
-        (1, 64, 4, [1]),
-        (128, 64, 2, [64, 64]),
-        (5, 1, 2, [1] * 5),
+        ([], [(0, 0), (1, 0), (2, 0)]),
+        ([{"segment_index": 1}], [(0, 0), (2, 0)]),
+        ([{"segment_index": 0}, {"segment_index": 1}, {"segment_index": 2}], []),
+        (
+            [{"segment_index": 0}, {"segment_index": 1} | FAILED | {"error_class": "MediaChanged"}],
+            [(1, 1), (2, 1)],
+        ),
+        ([{"segment_index": 0}, {"segment_index": 1} | FAILED | {"error_class": "DamagedVideo"}], [(2, 0)]),
+        ([{"segment_count": 1} | FAILED | {"error_class": "NoVideoStream"}], []),
+        ([{"segment_count": 1} | FAILED | {"error_class": "UnreadableMedia"}], [(0, 1), (1, 1), (2, 1)]),
+        ([{"scorer_digest": "s"}], [(0, 0), (1, 0), (2, 0)]),
     ],
 )
-def test_tasks_are_even_and_fill_the_slots(units, task_units, slots, sizes):
-    """No task above its size, no two that differ by more than one, each unit in one task."""
-    table = pa.table({"unit": list(range(units))})
-    tasks = list(cut_into_tasks(table, task_units, slots))
-    assert [task.num_rows for task in tasks] == sizes
-    assert sorted(unit for task in tasks for unit in task.column("unit").to_pylist()) == list(range(units))
+def test_segments_that_are_missing(plan_video, earlier, planned):
+    """Those without a row, or whose last try may end otherwise; the others stay."""
+    assert segments_of(plan_video(*earlier)) == planned
+
+
+@pytest.mark.spark
+def test_rescore_plans_every_segment(plan_video):
+    """Under another attempt."""
+    plan = plan_video({"segment_index": 0}, {"segment_index": 1}, rescore=True)
+    assert segments_of(plan) == [(0, 1), (1, 1), (2, 1)]
+
+
+@pytest.mark.spark
+def test_a_video_that_can_t_be_indexed_is_one_unit(plan_for):
+    """A file that is gone: its row, with the reason, also where a segment was scored before."""
+    gone = ("/nowhere/a.mp4", 10, MONDAY, None)
+    before = SEGMENT | {"media_uri": "/nowhere/a.mp4", "segment_index": 0}
+    for earlier, attempt in (([], 0), ([before], 1)):
+        (unit,) = plan_for(*earlier, listed=gone).units.to_pylist()
+        assert (unit["error_class"], unit["segment"], unit["attempt"]) == ("MediaNotFound", None, attempt)

@@ -2,7 +2,7 @@
 
 import io
 
-from detector.scoring.progress import Progress
+from detector.scoring.progress import Progress, Share
 
 
 class Terminal(io.StringIO):
@@ -16,8 +16,8 @@ class Terminal(io.StringIO):
 def test_a_terminal_sees_the_line():
     """Written over itself, ended by close."""
     terminal = Terminal()
-    progress = Progress(10, terminal)
-    progress.show(5)
+    progress = Progress(Share(10, 0, 10), terminal)
+    progress.show(Share(5, 0, 5))
     progress.close()
     assert "5 of 10 media (50%)" in terminal.getvalue()
     assert terminal.getvalue().endswith("\n")
@@ -26,7 +26,7 @@ def test_a_terminal_sees_the_line():
 def test_a_pipe_sees_nothing():
     """Logs stay free of it."""
     pipe = io.StringIO()
-    progress = Progress(10, pipe)
-    progress.show(5)
+    progress = Progress(Share(10, 0, 10), pipe)
+    progress.show(Share(5, 0, 5))
     progress.close()
     assert pipe.getvalue() == ""

@@ -11,9 +11,9 @@ from detector.models.detections import Detections
 from detector.models.package import pack_model
 from detector.scoring import worker as worker_module
 from detector.scoring.scorer import load_scorer
-from detector.scoring.units import RESULT
+from detector.scoring.units import RESULT, UNIT
 from detector.scoring.worker import Worker
-from detector.settings import ModelSettings
+from detector.settings import ModelSettings, VideoSettings
 
 from .conftest import DEMO_LABELS, DEMO_MODEL
 
@@ -74,6 +74,7 @@ def make_worker(archive, **changes):
         access=build_access([]),
         follow_symlinks=False,
         max_pixels=10**6,
+        video=VideoSettings(),
         decode_threads=2,
         gpu_task_cores=0,
         queue_bytes=10**6,
@@ -82,11 +83,10 @@ def make_worker(archive, **changes):
 
 def score(worker, files):
     """Score files as one task; give the result rows."""
-    units = [
-        {"score_id": str(n), "media_uri": str(file), "size_bytes": None, "modified_at": None, "attempt": 0}
-        for n, file in enumerate(files)
-    ]
-    batches = [pa.RecordBatch.from_pydict({"units": [units]})]
+    empty = dict.fromkeys(UNIT.names) | {"media_kind": "image", "attempt": 0}
+    units = [empty | {"score_id": str(n), "media_uri": str(file)} for n, file in enumerate(files)]
+    schema = pa.schema([("units", pa.list_(pa.struct(to_arrow_schema(UNIT))))])
+    batches = [pa.RecordBatch.from_pylist([{"units": units}], schema)]
     return [row for batch in worker.score(batches, to_arrow_schema(RESULT)) for row in batch.to_pylist()]
 
 

@@ -1,0 +1,71 @@
+"""Many small files through one function, on all cores when there are many of them.
+
+Owns the processes, the chunks, the order of the results and the progress. Refuses functions that can't be
+sent to another process.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import TypeVar
+
+from detector.errors import DetectorError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Progress = Callable[[int, int], None]
+
+_FEW_ITEMS = 4_000  # below, starting processes takes longer than the work
+_CHUNK_ITEMS = 500
+
+
+def map_in_order(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Result]:
+    """Give ``function(item)`` of every item, in order; ``progress(done, total)`` is called now and then.
+
+    ``workers`` None takes a process for each core when there are thousands of items, else none; 1 takes none.
+    ``function`` is a module's own or a ``partial`` of one. What it raises is raised here; a process that is
+    killed raises ``DetectorError``.
+    """
+    if workers is None:
+        workers = _count_cores() if len(items) >= _FEW_ITEMS else 1
+    chunks = [items[start : start + _CHUNK_ITEMS] for start in range(0, len(items), _CHUNK_ITEMS)]
+    done = 0
+    for results in _map_chunks(partial(_apply, function), chunks, workers):
+        yield from results
+        done += len(results)
+        if progress is not None:
+            progress(done, len(items))
+
+
+def _map_chunks(
+    function: Callable[[Sequence[Item]], list[Result]], chunks: list[Sequence[Item]], workers: int
+) -> Iterator[list[Result]]:
+    if workers <= 1 or len(chunks) <= 1:
+        yield from map(function, chunks)
+        return
+    # Spawned: a fork would copy the locks of Spark's and OpenCV's threads in whatever state they are.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
+        try:
+            yield from pool.map(function, chunks)
+        except BrokenProcessPool as error:
+            message = "a process that read annotations was killed: give the machine more memory, or workers=1"
+            raise DetectorError(message) from error
+
+
+def _apply(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
+
+
+def _count_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

@@ -1,0 +1,218 @@
+"""A video's index: when each frame is shown and which are keyframes, read without decoding.
+
+Owns what is known of a video before its frames are decoded: the numbering of its frames, its upright size,
+and whether it breaks off. One frame is decoded, for its rotation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from detector.errors import DamagedVideoError
+from detector.media.video.completeness import Completeness
+from detector.media.video.container import VideoSource, explain, open_video
+from detector.media.video.packets import PacketFacts, read_packets
+
+_FIRST_PACKETS = 100  # in which some frame must be decodable
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """The frames of a video in presentation order, as their packets tell.
+
+    ``pts`` int64 [N] in the stream's time base, ``times_s`` float64 [N] from the file's start,
+    ``is_keyframe`` bool [N]; ``end_s`` when the last frame has been shown. ``has_pts`` is False where the
+    container does not tell when frames are shown: then the times are those of decoding, sorted, and the
+    video can't be cut. ``width_px`` and ``height_px`` are those of the upright picture in square pixels.
+    ``damage`` says what is wrong and from ``damaged_at_s`` on, with ``announced_frames`` and
+    ``announced_end_s`` as the header has them.
+    """
+
+    codec: str
+    width_px: int
+    height_px: int
+    pts: NDArray[np.int64]
+    times_s: NDArray[np.float64]
+    is_keyframe: NDArray[np.bool_]
+    end_s: float
+    has_pts: bool
+    announced_frames: int | None
+    announced_end_s: float | None
+    damage: str | None
+    damaged_at_s: float | None
+
+
+@dataclass(frozen=True)
+class _Demuxed:
+    """The shown packets in decoding order, and what the demuxer met."""
+
+    facts: list[PacketFacts]
+    damage: str | None
+    damaged_at: int | None
+
+
+def read_index(file: BinaryIO, *, stream: int | None = None, max_pixels: int) -> VideoIndex:
+    """Read the index of the video in a seekable binary file; errors as ``open_video``.
+
+    ``DamagedVideoError`` too when no frame at all can be decoded.
+    """
+    with open_video(file, stream=stream, max_pixels=max_pixels) as source:
+        frame = _decode_first(source)
+        size_px = compute_upright_size(frame, source.stream.sample_aspect_ratio)
+    file.seek(0)
+    with open_video(file, stream=stream, max_pixels=max_pixels) as source:
+        completeness = Completeness(source)
+        demuxed = _demux(source, frame.pts, completeness)
+        return _build_index(source, demuxed, size_px, completeness, file)
+
+
+def compute_upright_size(frame: VideoFrame, sample_aspect_ratio: Fraction | None) -> tuple[int, int]:
+    """Compute (width, height) in square pixels of a frame as it's shown: pixel shape, then rotation."""
+    width_px = max(1, round(frame.width * (sample_aspect_ratio or 1)))
+    return (frame.height, width_px) if frame.rotation % 180 else (width_px, frame.height)
+
+
+def _decode_first(source: VideoSource) -> VideoFrame:
+    failure: Exception | None = None
+    source.stream.codec_context.thread_type = "NONE"
+    try:
+        for number, packet in enumerate(source.container.demux(source.stream)):
+            try:
+                for frame in packet.decode():
+                    return frame
+            except av.FFmpegError as error:
+                failure = failure or error
+            if number >= _FIRST_PACKETS:
+                break
+    except av.FFmpegError as error:
+        failure = failure or error
+    reason = "" if failure is None else f": {explain(failure)}"
+    raise DamagedVideoError(f"no frame can be decoded, at 0.0 s{reason}") from failure
+
+
+def _demux(source: VideoSource, first_pts: int | None, completeness: Completeness) -> _Demuxed:
+    facts: list[PacketFacts] = []
+    damage, damaged_at = None, None
+    try:
+        for _, found in read_packets(source, watch=completeness.watch):
+            if found is None:
+                continue
+            facts.append(found)
+            if found.is_corrupt and damage is None:
+                damage, damaged_at = "a packet is corrupt", _time_of(found)
+    except av.FFmpegError as error:
+        damage = damage or f"the container can't be read on: {explain(error)}"
+        damaged_at = damaged_at if damaged_at is not None or not facts else _time_of(facts[-1])
+    return _Demuxed(_drop_undecodable(facts, first_pts), damage, damaged_at)
+
+
+def _drop_undecodable(facts: list[PacketFacts], first_pts: int | None) -> list[PacketFacts]:
+    """Leave out frames shown before the first one that the decoder gave: they refer to none that is there."""
+    times = [_time_of(found) for found in facts]
+    if not times or times[0] is None:
+        return facts
+    begin = times[0] if first_pts is None else min(times[0], first_pts)
+    return [found for found, time in zip(facts, times, strict=True) if time is None or time >= begin]
+
+
+def _time_of(found: PacketFacts) -> int | None:
+    return found.dts if found.pts is None else found.pts
+
+
+def _build_index(
+    source: VideoSource,
+    demuxed: _Demuxed,
+    size_px: tuple[int, int],
+    completeness: Completeness,
+    file: BinaryIO,
+) -> VideoIndex:
+    facts = demuxed.facts
+    has_pts = _has_pts(source, facts)
+    pts = np.array(number_frames(source, facts, has_pts=has_pts), np.int64)
+    order = np.argsort(pts, kind="stable")
+    times_s = to_seconds(source, pts[order])
+    end_s = _find_end_s(source, facts, pts, order, times_s)
+    damage, damaged_at_s = _explain_damage(source, demuxed, end_s, completeness, file)
+    return VideoIndex(
+        codec=source.stream.codec_context.name,
+        width_px=size_px[0],
+        height_px=size_px[1],
+        pts=pts[order],
+        times_s=times_s,
+        is_keyframe=np.array([found.is_key for found in facts], bool)[order],
+        end_s=end_s,
+        has_pts=has_pts,
+        announced_frames=completeness.announced_frames,
+        announced_end_s=completeness.announced_end_s,
+        damage=damage,
+        damaged_at_s=damaged_at_s,
+    )
+
+
+def _has_pts(source: VideoSource, facts: list[PacketFacts]) -> bool:
+    """Tell whether the container knows when frames are shown: each at a time of its own, decoded in order."""
+    pts = [found.pts for found in facts if found.pts is not None]
+    dts = [found.dts for found in facts if found.dts is not None]
+    if len(set(pts)) < len(facts) or not _is_rising(dts):
+        return False
+    # AVI counts frames as they are decoded; for codecs that FFmpeg knows it counts on from there.
+    is_counted = source.container.format.name == "avi" and source.stream.codec_context.has_b_frames
+    return not (is_counted and _is_rising(pts))
+
+
+def _is_rising(times: Sequence[int]) -> bool:
+    return all(before <= after for before, after in pairwise(times))
+
+
+def number_frames(source: VideoSource, facts: Sequence[PacketFacts], *, has_pts: bool) -> list[int]:
+    """Give each packet's presentation time, or its next best: decoding time, the nominal rate."""
+    known = [time for found in facts if (time := found.pts if has_pts else _time_of(found)) is not None]
+    if len(known) == len(facts) and (has_pts or _is_rising(known)):
+        return known
+    rate = source.stream.average_rate or source.stream.guessed_rate or Fraction(25)
+    step = max(1, round(1 / (rate * source.time_base)))
+    return [place * step for place in range(len(facts))]
+
+
+def to_seconds(source: VideoSource, pts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Turn int64 [N] presentation times into float64 [N] seconds from the file's start."""
+    base, start = source.time_base, source.start_s
+    # One division of whole numbers: 0.1 s is 0.1, in every segment the same.
+    denominator = base.denominator * start.denominator
+    numerator = pts * (base.numerator * start.denominator) - start.numerator * base.denominator
+    return np.asarray(numerator / denominator, np.float64)
+
+
+def _find_end_s(
+    source: VideoSource,
+    facts: list[PacketFacts],
+    pts: NDArray[np.int64],
+    order: NDArray[Any],
+    times_s: NDArray[np.float64],
+) -> float:
+    if not len(order):
+        return 0.0
+    duration = facts[order[-1]].duration
+    if duration:
+        return float(to_seconds(source, pts[order[-1:]] + duration)[0])
+    spacing = np.diff(times_s)
+    return float(times_s[-1] + (np.median(spacing) if len(spacing) else 0.0))
+
+
+def _explain_damage(
+    source: VideoSource, demuxed: _Demuxed, end_s: float, completeness: Completeness, file: BinaryIO
+) -> tuple[str | None, float | None]:
+    if not demuxed.facts:
+        return "there is no frame", 0.0
+    breaks_off = completeness.explain(file, len(demuxed.facts), end_s, demuxed.damage)
+    if breaks_off is not None:
+        return breaks_off, end_s
+    at_s = None if demuxed.damaged_at is None else source.tell_time_s(demuxed.damaged_at)
+    return demuxed.damage, at_s

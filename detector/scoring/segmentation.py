@@ -1,0 +1,81 @@
+"""How videos become units: each is indexed on an executor and cut into segments, or refused.
+
+Owns that stage. Reads no pixels: a demux of the file tells its frames' times and its keyframes.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as sf
+from pyspark.sql import types as t
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from detector.errors import MediaError, UnexpectedMediaError
+from detector.media.filesystem import FileAccess, open_content
+from detector.media.video.index import read_index
+from detector.media.video.sampling import parse_sampling
+from detector.media.video.segments import cut_into_segments
+from detector.scoring.units import FILE, UNIT
+from detector.settings import MediaSettings
+
+_VIDEOS_PER_TASK = 32
+_SEGMENTED = t.StructType([field for field in UNIT if field.name != "score_id"])
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """What an executor needs to index videos; travels by pickle."""
+
+    access: FileAccess
+    media: MediaSettings
+
+    def segment(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Give the segments of each video of plan batches; one row with an error for one without any."""
+        schema = to_arrow_schema(_SEGMENTED)
+        for batch in batches:
+            for video in batch.to_pylist():
+                yield pa.RecordBatch.from_pylist(self._explain(video), schema=schema)
+
+    def _explain(self, video: dict[str, Any]) -> list[dict[str, Any]]:
+        empty = dict.fromkeys(_SEGMENTED.names) | video
+        try:
+            return [empty | segment for segment in self._cut(video)]
+        except MediaError as error:
+            refused = error
+        except Exception as error:  # noqa: BLE001 (whatever a demuxer raises is this file's row, not the job's end)
+            refused = UnexpectedMediaError(f"{type(error).__name__}: {error}"[:500])
+        size = {"width_px": refused.width_px, "height_px": refused.height_px}
+        return [empty | size | {"error_class": refused.error_class(), "error_message": str(refused)}]
+
+    def _cut(self, video: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        settings = self.media.video
+        with open_content(
+            video["media_uri"],
+            size_bytes=video["size_bytes"],
+            modified_at=video["modified_at"],
+            access=self.access,
+            follow_symlinks=self.media.follow_symlinks,
+        ) as file:
+            index = read_index(file, stream=settings.stream, max_pixels=self.media.max_pixels)
+        segments = cut_into_segments(
+            index,
+            segment_s=settings.segment_s,
+            start_s=settings.start_s,
+            end_s=settings.end_s,
+            sampling=parse_sampling(settings.sample),
+        )
+        for segment in segments:
+            yield {"segment": asdict(segment), "width_px": index.width_px, "height_px": index.height_px}
+
+
+def cut_videos(videos: DataFrame, count: int, segmenter: Segmenter, slots: int) -> DataFrame:
+    """Cut videos (``FILE`` columns) into rows of ``UNIT`` without score_id; no action runs."""
+    tasks = max(1, min(count, max(slots, count // _VIDEOS_PER_TASK)))
+
+    def segment(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        yield from segmenter.segment(batches)
+
+    return videos.select(*FILE.names).repartition(tasks, sf.col("media_uri")).mapInArrow(segment, _SEGMENTED)

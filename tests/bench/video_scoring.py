@@ -1,0 +1,130 @@
+"""Frames per second of the scoring stage on one long clip against a plain PyAV and TensorFlow loop, interleaved.
+
+`make bench` prints the median of every side and the ratios: the job on the clip cut in segments against the
+plain loop with the whole machine, and against the plain loop on one core. Loading models is not counted.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import av
+from pyspark.sql import SparkSession
+
+from detector.media.filesystem import build_access
+from detector.media.listing import list_media
+from detector.scoring.balance import cut_into_tasks, estimate_costs, order_units
+from detector.scoring.executors import count_slots, create_worker, score_on_executors
+from detector.scoring.plan import Digests, make_plan
+from detector.scoring.scorer import load_scorer
+from detector.scoring.segmentation import Segmenter
+from detector.session import open_session
+from detector.settings import MediaSettings, ModelSettings, RunSettings, VideoSettings
+from detector.tables.schemas import SCORES
+
+PROJECT = Path(__file__).resolve().parents[2]
+PACK = PROJECT.parent / "shared" / "data"
+CLIP = PACK / "videos/bottle-detection.mp4"
+
+
+def main() -> None:
+    """Measure a quick model and a real one, where the data pack is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3, help="times that the clip is repeated")
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    if not CLIP.is_file():
+        sys.exit(f"no clip to measure with: {CLIP}")
+    spark = open_session("bench")
+    with tempfile.TemporaryDirectory() as folder:
+        clip = repeat_clip(CLIP, Path(folder) / "long.mp4", given.repeats)
+        cases = [
+            ("demo model, every 5th frame", PROJECT / "conf/demo/saved_model", 8, 5),
+            ("Yolo-Fastest XL, every 20th frame", PACK / "models/yolo_fastest_xl_coco/saved_model", 1, 20),
+        ]
+        for name, model, batch_size, every_n in cases:
+            measure(spark, name, model, clip, batch_size, every_n, given.rounds)
+
+
+def repeat_clip(source: Path, target: Path, times: int) -> Path:
+    """Remux a clip one time after another: the same packets with later times."""
+    with av.open(str(target), "w") as out:
+        copied, offset = None, 0
+        for _ in range(times):
+            with av.open(str(source)) as container:
+                stream = container.streams.video[0]
+                copied = copied or out.add_stream_from_template(stream)
+                length = stream.duration
+                for packet in container.demux(stream):
+                    if packet.dts is None:
+                        continue
+                    packet.pts += offset
+                    packet.dts += offset
+                    packet.stream = copied
+                    out.mux(packet)
+                offset += length
+    return target
+
+
+def measure(
+    spark: SparkSession, name: str, model: Path, clip: Path, batch_size: int, every_n: int, rounds: int
+) -> None:
+    """Run the sides in turn, rounds times, and print medians and ratios."""
+    media = MediaSettings(paths=[str(clip)], video=VideoSettings(sample=f"every_n: {every_n}", segment_s=10))
+    scorer = load_scorer(ModelSettings(uri=str(model)))
+    worker = create_worker(spark, scorer, build_access([]), media=media, run=RunSettings())
+    slots = count_slots(spark)
+    plan = make_plan(
+        spark,
+        list_media(media, now=datetime.now(UTC)),
+        spark.createDataFrame([], SCORES.schema),
+        digests=Digests(scorer.digest, scorer.compute_video_digest(media.video)),
+        rescore=False,
+        segmenter=Segmenter(build_access([]), media),
+        slots=slots,
+    )
+    units = order_units(plan.units)
+    costs = estimate_costs(units).pictures
+    tasks = cut_into_tasks(units, costs, float(costs.sum()), slots)
+
+    def time_job() -> float:
+        started = time.perf_counter()
+        rows = score_on_executors(spark, worker, tasks).select("frames_scored").collect()
+        return sum(row[0] for row in rows) / (time.perf_counter() - started)
+
+    time_job()  # every worker process loads its model
+    found = {"job": [], "plain loop": [], "plain loop, one core": []}
+    for _ in range(rounds):
+        found["plain loop"].append(time_plain_loop(model, clip, batch_size, every_n))
+        found["job"].append(time_job())
+        found["plain loop, one core"].append(
+            time_plain_loop(model, clip, batch_size, every_n, "taskset", "-c", "0")
+        )
+    print(f"\n{name}, {units.num_rows} segments of one clip, {rounds} rounds")
+    for side, rates in found.items():
+        middle = statistics.median(rates)
+        print(f"  {side:20} {middle:7.1f} frames/s   (from {min(rates):.1f} to {max(rates):.1f})")
+    for other in ("plain loop", "plain loop, one core"):
+        ratios = [job / rate for job, rate in zip(found["job"], found[other], strict=True)]
+        low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+        print(f"  job / {other:20} {middle:.2f}   (from {low:.2f} to {high:.2f})")
+    worker.release()
+
+
+def time_plain_loop(model: Path, clip: Path, batch_size: int, every_n: int, *before: str) -> float:
+    """Run the plain loop in a process of its own."""
+    loop = str(Path(__file__).with_name("plain_video_loop.py"))
+    words = [*before, sys.executable, loop, "--model", str(model), "--file", str(clip)]
+    words += ["--batch-size", str(batch_size), "--every-n", str(every_n)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])["frames_per_second"]
+
+
+if __name__ == "__main__":
+    main()
