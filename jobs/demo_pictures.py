@@ -22,7 +22,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     written = write_demo_pictures(options.out, count=options.count, seed=options.seed)
     print(
-        f"{options.out}: {options.count} pictures and 2 broken files, {written} of them new", file=sys.stderr
+        f"{options.out}: {options.count} pictures, a clip and 2 broken files, {written} of them new",
+        file=sys.stderr,
     )
     return 0
 

@@ -1,4 +1,4 @@
-"""Drawn pictures as files, the way people have them: formats, folders, a turned one, two broken ones.
+"""Drawn pictures as files, the way people have them: formats, folders, a clip, a turned one, two broken ones.
 
 Owns the demo's folder. The bytes follow from the seed; a file that already holds them is left alone, so
 that nothing looks new to the next run.
@@ -11,20 +11,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from detector.annotations.drawn_clip import encode_drawn_clip
 from detector.annotations.shapes import Pixels, draw_picture, seed_generator
 
 _SIZES_WH = ((320, 240), (640, 480), (480, 640), (480, 360), (600, 400), (400, 400), (360, 480), (640, 360))
 _FOLDERS = ("", "kitchen", "garden/spring", "garden/summer holiday")
 _JPEG_QUALITY = 90
+_CLIP_SECONDS = 6
 _ROTATE_90_CW = 6
 _ORIENTATION_TAG = 0x0112
 
 
 def write_demo_pictures(folder: Path, *, count: int, seed: int) -> int:
-    """Write ``count`` drawn pictures and two broken files below ``folder``; return how many were new.
+    """Write ``count`` drawn pictures, a clip and two broken files below ``folder``; return how many were new.
 
     Mostly JPEG, each fourth a PNG; the third is a WebP, the sixth a JPEG stored lying on its side with
-    EXIF orientation 6. Beside them ``broken/cut_short.jpg``, half of a JPEG, and ``broken/empty.jpg``.
+    EXIF orientation 6. Beside them ``garden/walk_along_shapes.mp4``, and ``broken/cut_short.jpg``, half of a
+    JPEG, and ``broken/empty.jpg``.
     """
     written = 0
     for name, content in _list_files(count, seed):
@@ -48,6 +51,7 @@ def _list_files(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     whole = _encode_jpeg(pixels)
     yield "broken/cut_short.jpg", whole[: len(whole) // 2]
     yield "broken/empty.jpg", b""
+    yield "garden/walk_along_shapes.mp4", encode_drawn_clip(generator, seconds=_CLIP_SECONDS)
 
 
 def _encode(pixels: Pixels, number: int) -> tuple[str, bytes]:

@@ -144,7 +144,7 @@ def _gather_results(results: Sequence[ImageResult], class_ids: IntArray) -> Resu
         _join([result.boxes_xyxy_px for result in results], np.float64).reshape(-1, 4),
         _join([result.scores for result in results], np.float64),
     )
-    return select_results(columns, np.argsort(columns.scores, kind="stable"))
+    return select_results(columns, np.argsort(-columns.scores, kind="stable"))
 
 
 def _repeat_rows(images: Sequence[ImageTruth] | Sequence[ImageResult]) -> IntArray:

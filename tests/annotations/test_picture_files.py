@@ -1,5 +1,8 @@
 """The demo's folder of pictures: formats, the turned picture, the broken ones, and reruns."""
 
+from itertools import pairwise
+
+import av
 import pytest
 from PIL import Image, UnidentifiedImageError
 
@@ -58,3 +61,11 @@ def test_changed_file_is_mended(folder):
     """A rerun writes the one file that differs."""
     list_files(folder)["shapes_001.jpg"].write_bytes(b"something else")
     assert write_demo_pictures(folder, count=8, seed=0) == 1
+
+
+def test_the_clip_is_six_seconds(folder):
+    """Sixty frames of 640 x 360, ten a second; no two alike side by side."""
+    with av.open(str(list_files(folder)["walk_along_shapes.mp4"])) as container:
+        frames = [(frame.time, frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
+    assert [time_s for time_s, _ in frames] == pytest.approx([n / 10 for n in range(60)])
+    assert all((one[1] != other[1]).any() for one, other in pairwise(frames))

@@ -63,7 +63,10 @@ def open_video(file: BinaryIO, *, stream: int | None = None, max_pixels: int) ->
     if not head:
         raise EmptyMediaError("there are no bytes to decode")
     file.seek(0)
-    options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "", "enable_drefs": "0"}
+    limit = {
+        "max_pixels": str(max_pixels)
+    }  # FFmpeg decodes while it opens, and may be sent another size later
+    options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "", "enable_drefs": "0"} | limit
     try:
         container = av.open(file, "r", options=options, buffer_size=_READ_BYTES)
     except (av.FFmpegError, ValueError) as error:
@@ -73,6 +76,7 @@ def open_video(file: BinaryIO, *, stream: int | None = None, max_pixels: int) ->
     with container:
         chosen = _choose_stream(container, stream)
         _refuse_oversized(chosen, max_pixels)
+        chosen.codec_context.options = limit
         if chosen.time_base is None:
             raise DamagedVideoError("the video stream has no time base")
         yield VideoSource(container, chosen, chosen.time_base, _find_start_s(container, chosen))
@@ -104,6 +108,10 @@ def _choose_stream(container: InputContainer, stream: int | None) -> VideoStream
 
 def _refuse_oversized(stream: VideoStream, max_pixels: int) -> None:
     width_px, height_px = stream.codec_context.width, stream.codec_context.height
+    if not width_px * height_px:
+        raise DamagedVideoError(
+            f"no frame's size can be read, at 0.0 s, or it's more than media.max_pixels = {max_pixels:,}"
+        )
     if width_px * height_px > max_pixels:
         raise TooManyPixelsError(
             f"the header announces frames of {width_px} x {height_px} pixels: more than media.max_pixels = "

@@ -181,17 +181,14 @@ class _Reader:
             return []
         except av.FFmpegError as error:
             at_s = None if found is None or found.pts is None else self._source.tell_time_s(found.pts)
+            if not self._source.stream.codec_context.width:  # FFmpeg has refused the size
+                raise TooManyPixelsError(
+                    f"frames of more than media.max_pixels = {self._max_pixels:,} begin at {at_s or 0:.3f} s"
+                ) from error
             self._damage.add(f"a frame can't be decoded: {explain(error)}", at_s)
             return []
 
     def _build_frame(self, frame: DecodedFrame, frame_index: int, time_s: float) -> VideoFrame:
-        if frame.width * frame.height > self._max_pixels:
-            raise TooManyPixelsError(
-                f"frames of {frame.width} x {frame.height} pixels begin at {time_s:.3f} s: more than "
-                f"media.max_pixels = {self._max_pixels:,}",
-                width_px=frame.width,
-                height_px=frame.height,
-            )
         picture = self._converter.convert(frame)
         return VideoFrame(
             frame_index, time_s, picture.pixels, picture.letterbox, picture.width_px, picture.height_px

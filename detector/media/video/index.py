@@ -54,6 +54,7 @@ class _Demuxed:
     """The shown packets in decoding order, and what the demuxer met."""
 
     facts: list[PacketFacts]
+    has_pts: bool
     damage: str | None
     damaged_at: int | None
 
@@ -110,16 +111,14 @@ def _demux(source: VideoSource, first_pts: int | None, completeness: Completenes
     except av.FFmpegError as error:
         damage = damage or f"the container can't be read on: {explain(error)}"
         damaged_at = damaged_at if damaged_at is not None or not facts else _time_of(facts[-1])
-    return _Demuxed(_drop_undecodable(facts, first_pts), damage, damaged_at)
+    has_pts = bool(facts) and _has_pts(source, facts)
+    return _Demuxed(_drop_undecodable(facts, first_pts) if has_pts else facts, has_pts, damage, damaged_at)
 
 
 def _drop_undecodable(facts: list[PacketFacts], first_pts: int | None) -> list[PacketFacts]:
-    """Leave out frames shown before the first one that the decoder gave: they refer to none that is there."""
-    times = [_time_of(found) for found in facts]
-    if not times or times[0] is None:
-        return facts
-    begin = times[0] if first_pts is None else min(times[0], first_pts)
-    return [found for found, time in zip(facts, times, strict=True) if time is None or time >= begin]
+    """Leave out the first frames where they refer to ones before the file: the decoder began later."""
+    begin = min(pts for pts in (facts[0].pts, first_pts) if pts is not None)
+    return [found for found in facts if found.pts is not None and found.pts >= begin]
 
 
 def _time_of(found: PacketFacts) -> int | None:
@@ -133,8 +132,7 @@ def _build_index(
     completeness: Completeness,
     file: BinaryIO,
 ) -> VideoIndex:
-    facts = demuxed.facts
-    has_pts = _has_pts(source, facts)
+    facts, has_pts = demuxed.facts, demuxed.has_pts
     pts = np.array(number_frames(source, facts, has_pts=has_pts), np.int64)
     order = np.argsort(pts, kind="stable")
     times_s = to_seconds(source, pts[order])
