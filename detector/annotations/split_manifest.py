@@ -123,10 +123,13 @@ def _read_csv(path: Path) -> list[SplitRow]:
 
 
 def _read_row(values: Mapping[str, Any]) -> SplitRow:
-    labels, *texts = (values[name] for name in ("labels", "image", "split", "group", "sha256"))
-    if not isinstance(labels, list) or not all(isinstance(text, str) for text in (*texts, *labels)):
+    image, split, group, labels, sha256 = (values[name] for name in SCHEMA.names)
+    is_whole = isinstance(labels, list) and all(
+        isinstance(text, str) for text in (image, split, group, sha256, *labels)
+    )
+    if not is_whole:
         raise ValueError("a value is missing or of another type")
-    return SplitRow(*texts[:3], tuple(labels), texts[3])
+    return SplitRow(image, split, group, tuple(labels), sha256)
 
 
 def _read_parquet(path: Path) -> list[SplitRow]:

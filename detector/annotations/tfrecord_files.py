@@ -13,15 +13,13 @@ from typing import IO, Any
 import google_crc32c
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from detector.errors import DetectorError
-
 Values = list[bytes] | list[float] | list[int]
 
 _MAX_RECORD_BYTES = 1 << 30
 _KINDS = {"bytes_list": bytes, "float_list": float, "int64_list": int}
 
 
-class TFRecordError(DetectorError):
+class TFRecordError(ValueError):
     """A file is no TFRecord file, or damaged."""
 
 

@@ -77,7 +77,8 @@ def _declared_size(annotation: Annotation) -> tuple[int, int] | None:
 def _read_document(root: Path, source: str, *, one_based: bool) -> VocDocument:
     try:
         with open(os.path.join(root, source), "rb") as file:  # noqa: PTH118, PTH123 (100,000 times)
-            content = file.read(MAX_XML_BYTES + 1)
+            # Asking for the limit alone would set aside as much memory for each file.
+            content = file.read(min(os.fstat(file.fileno()).st_size, MAX_XML_BYTES) + 1)
     except OSError as error:
         return _refuse("file-unreadable", source, f"it can't be read: {error.strerror}", "grant the right to")
     if len(content) > MAX_XML_BYTES:

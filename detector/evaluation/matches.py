@@ -62,5 +62,5 @@ def match_classes(
 
 
 def _count_truth(sample: Sample, class_row: int) -> IntArray:
-    counted = sample.truth.counted 
+    counted = sample.truth.counted & (sample.truth.class_rows == class_row)
     return np.bincount(sample.truth.image_rows[counted], minlength=len(sample.images))

@@ -17,7 +17,7 @@ from detector.evaluation.truth import FloatArray, IntArray
 CountArray = NDArray[np.int32]
 DrawArray = NDArray[np.int16]
 
-# Measured: as much as a core's cache holds; ten times more takes five times as long.
+# Measured: as much as a core's cache holds; ten times more takes several times as long.
 _CELLS_AT_ONCE = 200_000
 _LEAST_WIDTH = 8
 

@@ -48,7 +48,8 @@ def show_split(result: SplitResult, console: Console) -> int:
         rows = [row for row in result.rows if not label or label in row.labels]
         counts = Counter(row.split for row in rows)
         table.add_row(
-            Text(f"with {_escape(label)}" if label else "all"), *(f"{counts[name]:,}" for name in result.splits)
+            Text(f"with {_escape(label)}" if label else "all"),
+            *(f"{counts[name]:,}" for name in result.splits),
         )
     console.print(table)
     print_problems(result.problems, console)

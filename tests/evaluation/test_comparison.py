@@ -43,6 +43,16 @@ def test_resampled_is_what_evaluating_copies_gives(images, data, metric):
     assert resampled == pytest.approx(np.nan if figure is None else figure, nan_ok=True)
 
 
+@pytest.mark.parametrize("found", range(1, 20))
+def test_recalls_are_rounded_as_the_library_rounds_them(found):
+    """Seven of twenty found don't reach COCO's recall of .35, which is a little more in binary."""
+    truths = [make_truth(str(n), SIZE, [BOX], [1]) for n in range(20)]
+    results = [make_result(str(n), SIZE, *[[x] * (n < found) for x in (BOX, 0.9, 1)]) for n in range(20)]
+    sample = gather_sample(truths, results)
+    resampled = compute_metric(prepare_sample(sample, "ap50"), np.ones((20, 1), np.int16))[0]
+    assert resampled == pytest.approx(compute_coco(sample)[0].ap50)
+
+
 @settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_resamples_in_any_chunks_are_the_same(images, data):

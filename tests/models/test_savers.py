@@ -60,6 +60,11 @@ def collect_write_in_message(graph):
     graph.collection_def["local_variables"].bytes_list.value.append(b"\x0a\x01v\x12\x0bsave/SaveV2")
 
 
+def collect_what_follows_in_message(graph):
+    """Name in a message what can only be had after the write."""
+    graph.collection_def["local_variables"].bytes_list.value.append(b"\x0a\x01v\x12\x0dsave/Identity")
+
+
 def collect_restore(graph):
     """Start the restoring for every call, which might read another file by then."""
     find_node(graph, "y").input.append("^save/restore_all")
@@ -82,7 +87,7 @@ def restore_another_file(graph):
 
 MISUSES = {  # misuse: the operation that is named
     depend_on_write: "SaveV2", restore_by_write: "SaveV2", sign_write: "SaveV2", collect_write: "SaveV2",
-    collect_write_in_message: "SaveV2", collect_restore: "RestoreV2", write_before_restore: "SaveV2",
+    collect_write_in_message: "SaveV2", collect_what_follows_in_message: "SaveV2", collect_restore: "RestoreV2", write_before_restore: "SaveV2",
     forget_the_saver: "SaveV2", restore_another_file: "RestoreV2",
 }  # fmt: skip
 
@@ -94,6 +99,25 @@ def test_misuse_in_the_main_graph_is_found(tf1, misuse):
     assert not list(find_misused_saver_ops(graph))
     misuse(graph)
     assert MISUSES[misuse] in {op for op, _ in find_misused_saver_ops(graph)}
+
+
+def describe_saver(graph):
+    """Keep the saver's description in a collection, as TF1's sessions did."""
+    graph.collection_def["savers"].bytes_list.value.append(graph.saver_def.SerializeToString())
+
+
+def pass_path_on(graph):
+    """Hand the loader's path through a node that changes nothing."""
+    graph.graph_def.node.add(name="path", op="Identity", input=["save/Const"])
+    find_node(graph, "save/RestoreV2").input[0] = "path"
+
+
+@pytest.mark.parametrize("use", [describe_saver, pass_path_on])
+def test_good_use_is_accepted(tf1, use):
+    """What older exports do with their saver is no misuse."""
+    graph = read(tf1)
+    use(graph)
+    assert not list(find_misused_saver_ops(graph))
 
 
 def find_saver_function(graph, kind):

@@ -29,22 +29,23 @@ class Completeness:
     def __init__(self, source: VideoSource) -> None:
         self._source = source
         self._is_of_file = False
-        self._latest_s = 0.0
+        self._latest: dict[int, int] = {}  # the end of each stream so far, in its time base
         self.announced_frames: int | None = source.stream.frames or None
         self.announced_end_s = self._find_announced_end_s()
 
     def watch(self, packet: Packet[Any]) -> None:
         """Note when a packet of any stream ends."""
-        if packet.pts is not None and packet.time_base:
-            end = (packet.pts + (packet.duration or 0)) * packet.time_base - self._source.start_s
-            self._latest_s = max(self._latest_s, float(end))
+        if packet.pts is not None:
+            stream, end = packet.stream_index, packet.pts + (packet.duration or 0)
+            if end > self._latest.get(stream, end - 1):
+                self._latest[stream] = end
 
     def explain(self, file: BinaryIO, frames: int, end_s: float, damage: str | None) -> str | None:
         """Say that the file breaks off after ``frames`` frames, the last shown until ``end_s``; None if not.
 
         ``damage`` is what the demuxer met.
         """
-        announced, reached_s = self.announced_end_s, max(end_s, self._latest_s) if self._is_of_file else end_s
+        announced, reached_s = self.announced_end_s, max(end_s, *self._list_ends_s())
         is_short = announced is not None and announced - reached_s > _MISSING_S
         if self.announced_frames is not None and frames < self.announced_frames and (is_short or damage):
             return f"the file breaks off: {frames} of {self.announced_frames} frames are there"
@@ -53,6 +54,15 @@ class Completeness:
         if self._source.container.format.name == "mpegts" and _ends_within_packet(file):
             return "the file breaks off within a transport packet"
         return None
+
+    def _list_ends_s(self) -> list[float]:
+        """List when the streams that the announcement speaks of end."""
+        streams = self._source.container.streams
+        bases = {at: streams[at].time_base for at in self._latest} if self._is_of_file else {}
+        return [
+            0.0,
+            *(float(self._latest[at] * base - self._source.start_s) for at, base in bases.items() if base),
+        ]
 
     def _find_announced_end_s(self) -> float | None:
         stream, container = self._source.stream, self._source.container

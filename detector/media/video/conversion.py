@@ -1,6 +1,6 @@
 """A decoded frame as a picture: RGB, upright, square pixels, on the model's canvas if there is one.
 
-Owns colour and geometry. One pass of FFmpeg's scaler goes from the codec's pixels to RGB of the final size.
+Owns colour and geometry. FFmpeg's scaler goes from the codec's pixels to RGB of the final size at once.
 """
 
 from dataclasses import dataclass
@@ -38,39 +38,62 @@ class Picture:
     height_px: int
 
 
+@dataclass(frozen=True)
+class _Geometry:
+    """Where a frame goes: its upright size, its letterbox, and the size it's scaled to before it's turned."""
+
+    width_px: int
+    height_px: int
+    letterbox: Letterbox | None
+    scaled_hw: tuple[int, int]
+
+
 class FrameConverter:
     """Turns the frames of one stream into pictures, letterboxed onto ``canvas_hw`` where that is given."""
 
     def __init__(self, sample_aspect_ratio: Fraction | None, canvas_hw: tuple[int, int] | None) -> None:
         self._sample_aspect_ratio = sample_aspect_ratio
         self._canvas_hw = canvas_hw
-        self._reformatter = VideoReformatter()
+        self._scaler, self._interleaver = VideoReformatter(), VideoReformatter()
+        self._known: tuple[tuple[int, int, int], _Geometry] | None = None
 
     def convert(self, frame: VideoFrame) -> Picture:
         """Convert one frame."""
-        width_px, height_px = compute_upright_size(frame, self._sample_aspect_ratio)
-        letterbox = (
-            None if self._canvas_hw is None else compute_letterbox((height_px, width_px), self._canvas_hw)
-        )
-        upright_hw = (height_px, width_px) if letterbox is None else letterbox.content_hw
-        is_turned = bool(frame.rotation % 180)
-        scaled = self._scale(frame, upright_hw[::-1] if is_turned else upright_hw)
+        geometry = self._find_geometry(frame)
+        scaled = self._scale(frame, geometry.scaled_hw)
         upright = np.rot90(scaled, round(frame.rotation / 90)) if frame.rotation else scaled
-        return Picture(_place(upright, letterbox), letterbox, width_px, height_px)
+        pixels = _place(upright, geometry.letterbox)
+        return Picture(pixels, geometry.letterbox, geometry.width_px, geometry.height_px)
+
+    def _find_geometry(self, frame: VideoFrame) -> _Geometry:
+        shape = frame.width, frame.height, frame.rotation
+        if self._known is None or self._known[0] != shape:
+            width_px, height_px = compute_upright_size(frame, self._sample_aspect_ratio)
+            upright_hw, letterbox = (height_px, width_px), None
+            if self._canvas_hw is not None:
+                letterbox = compute_letterbox(upright_hw, self._canvas_hw)
+                upright_hw = letterbox.content_hw
+            scaled_hw = upright_hw[::-1] if frame.rotation % 180 else upright_hw
+            self._known = shape, _Geometry(width_px, height_px, letterbox, scaled_hw)
+        return self._known[1]
 
     def _scale(self, frame: VideoFrame, hw: tuple[int, int]) -> PixelArray:
+        # Scaled to planes, FFmpeg is quicker than to interleaved RGB, and keeps the chroma of every pixel.
+        is_scaled = hw != (frame.height, frame.width)
         shrinks = hw[0] < frame.height or hw[1] < frame.width
-        rgb = self._reformatter.reformat(
+        rgb = self._scaler.reformat(
             frame,
             hw[1],
             hw[0],
-            "rgb24",
+            "gbrp" if is_scaled else "rgb24",
             src_colorspace=_choose_matrix(frame),
             src_color_range=frame.color_range or ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
             interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
             threads=1,
         )
+        if is_scaled:
+            rgb = self._interleaver.reformat(rgb, format="rgb24", threads=1)
         plane = rgb.planes[0]
         lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         return np.asarray(lines[: hw[0], : 3 * hw[1]].reshape(hw[0], hw[1], 3))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,6 +76,31 @@ def test_background_is_stratified_as_a_class():
     assert Counter(splits[sample.image] for sample in samples if not sample.labels) == {
         "train": 40, "val": 5, "test": 5,
     }  # fmt: skip
+
+
+def test_pictures_of_several_classes_are_stratified_too():
+    """Of 300 pictures with any of four classes, rare ones included, each split has its share of each."""
+    generator = np.random.default_rng(7)
+    has = generator.random((300, 4)) < [0.8, 0.4, 0.2, 0.07]
+    samples = [
+        Sample(f"{number}.jpg", tuple("abcd"[i] for i in np.flatnonzero(row)), str(number))
+        for number, row in enumerate(has)
+    ]
+    splits = assign_splits(samples, FRACTIONS)
+    for label in "abcd":
+        found = Counter(splits[sample.image] for sample in samples if label in sample.labels)
+        for name, fraction in FRACTIONS.items():
+            assert abs(found[name] - fraction * found.total()) <= 2
+
+
+def test_split_is_the_same_in_every_process():
+    """Pinned: a manifest made today is made again tomorrow, whatever Python's hash seed."""
+    samples = [Sample(f"{number}.jpg", ("ab"[number % 2],), str(number)) for number in range(12)]
+    splits = assign_splits(samples, FRACTIONS, seed=3)
+    assert {image: split for image, split in splits.items() if split != "train"} == {
+        "10.jpg": "val",
+        "7.jpg": "test",
+    }
 
 
 def test_seeds_give_different_splits():

@@ -27,7 +27,9 @@ REAL = [
 ]
 
 
-def read_all(path, sample="every_frame", *, segment_s=1e9, canvas_hw=(48, 48), start_s=0.0, end_s=None):
+def read_all(
+    path, sample="every_frame", *, segment_s=1e9, canvas_hw=(48, 48), start_s=0.0, end_s=None, **options
+):
     """Read the wanted frames of all segments, one after another: (index, time, pixels)."""
     sampling, found = parse_sampling(sample), []
     with path.open("rb") as file:
@@ -36,7 +38,9 @@ def read_all(path, sample="every_frame", *, segment_s=1e9, canvas_hw=(48, 48), s
             index, segment_s=segment_s, start_s=start_s, end_s=end_s, sampling=sampling
         )
         for segment in segments:
-            frames = read_frames(file, segment, sampling=sampling, canvas_hw=canvas_hw, max_pixels=10**7)
+            frames = read_frames(
+                file, segment, sampling=sampling, canvas_hw=canvas_hw, max_pixels=10**7, **options
+            )
             found += [(frame.frame_index, frame.time_s, frame.pixels) for frame in frames]
     return found
 
