@@ -229,9 +229,10 @@ def open_content(
 def _open_local(
     path: str, size_bytes: int | None, modified_us: int | None, *, follow_symlinks: bool
 ) -> Iterator[BinaryIO]:
+    flags = _choose_flags(follow_symlinks=follow_symlinks)
     with _explain_local_errors():
-        descriptor = os.open(path, _choose_flags(follow_symlinks=follow_symlinks))
-    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
+        opened = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115 (closed below)
+    with opened as file:
         before = _check_listed(file, size_bytes, modified_us)
         yield file
         _check_unchanged(file, before)

@@ -119,8 +119,10 @@ def test_duckdb_reads_the_tables(store, spark):
     store.publish_detections()
     detections = deltalake.DeltaTable(f"{store.root}/detections").to_pyarrow_dataset()  # noqa: F841 (DuckDB finds it)
     scores = deltalake.DeltaTable(f"{store.root}/scores").to_pyarrow_dataset()  # noqa: F841
-    assert duckdb.sql("SELECT label, count(*) FROM detections GROUP BY 1").fetchall() == [("cat", 3)]
-    assert duckdb.sql("SELECT sum(len(frames[1].detections)) FROM scores").fetchall() == [(3,)]
+    with duckdb.connect() as connection:
+        counted = connection.sql("SELECT label, count(*) FROM detections GROUP BY 1").fetchall()
+        nested = connection.sql("SELECT sum(len(frames[1].detections)) FROM scores").fetchall()
+    assert (counted, nested) == ([("cat", 3)], [(3,)])
 
 
 def test_a_catalog_works_as_a_folder_does(spark, tmp_path):

@@ -75,6 +75,7 @@ def open_video(file: BinaryIO, *, stream: int | None = None, max_pixels: int) ->
         raise NotAVideoError(f"the bytes are no video of the formats {', '.join(FORMATS)}") from error
     with container:
         chosen = _choose_stream(container, stream)
+        _refuse_undecodable(chosen)
         _refuse_oversized(chosen, max_pixels)
         chosen.codec_context.options = limit
         if chosen.time_base is None:
@@ -104,6 +105,12 @@ def _choose_stream(container: InputContainer, stream: int | None) -> VideoStream
     default = [s for s in found if s.disposition & Disposition.default]
     best: Any = container.streams.best("video")
     return (default or [s for s in found if s is best] or found)[0]
+
+
+def _refuse_undecodable(stream: VideoStream) -> None:
+    context: Any = stream.codec_context  # None where FFmpeg knows no such codec
+    if context is None:
+        raise NotAVideoError("no decoder here knows the codec of the file's video stream")
 
 
 def _refuse_oversized(stream: VideoStream, max_pixels: int) -> None:

@@ -6,34 +6,29 @@ that could be decoded has been given.
 
 from __future__ import annotations  # PyAV's packets are generic for type checkers alone
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
 import av
-import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame as DecodedFrame
 
 from detector.boxes import Letterbox
 from detector.errors import DamagedVideoError, TooManyPixelsError
-from detector.media.video.container import VideoSource, explain, open_video
+from detector.media.video.container import VideoSource, explain
 from detector.media.video.conversion import FrameConverter, PixelArray
 from detector.media.video.feeding import Feed, plan_feed
-from detector.media.video.index import number_frames, to_seconds
-from detector.media.video.packets import PacketFacts, read_packets
-from detector.media.video.sampling import Sampling, choose_frames
+from detector.media.video.packets import PacketFacts
+from detector.media.video.routes import Route, find_route, open_at, read_calmly
+from detector.media.video.sampling import Sampling
 from detector.media.video.scenes import SceneChange
 from detector.media.video.segments import Segment
 
 # Decoders that obey packet by packet. dav1d does at its start alone; what HEVC calls a non-reference frame
 # is none of its own temporal layer only.
 _SKIPPING = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4", "vp8"})
-# Program streams give some frames their times only; the others' depend on where one begins to read.
-_WITHOUT_EACH_TIME = frozenset({"mpeg"})
-_STEPS_BACK_S = (0.0, 1.0, 10.0)  # where a container seeks badly; then from the file's start
 
 
 @dataclass(frozen=True)
@@ -50,17 +45,6 @@ class VideoFrame:
     letterbox: Letterbox | None
     width_px: int
     height_px: int
-
-
-@dataclass(frozen=True)
-class _Route:
-    """Where to begin (as ``_open_at``), the packets from there, and the segment's frames."""
-
-    place: tuple[int, float | None]
-    facts: list[PacketFacts | None]
-    pts: list[int]
-    times_s: list[float]
-    is_wanted: list[bool]
 
 
 def read_frames(
@@ -81,8 +65,8 @@ def read_frames(
     """
     damage = _Damage(segment.damage)
     if segment.frames:
-        route = _find_route(file, segment, sampling, stream=stream, max_pixels=max_pixels)
-        with _open_at(file, *route.place, stream=stream, max_pixels=max_pixels) as source:
+        route = find_route(file, segment, sampling, stream=stream, max_pixels=max_pixels)
+        with open_at(file, *route.place, stream=stream, max_pixels=max_pixels) as source:
             source.stream.codec_context.thread_count = codec_threads
             source.stream.codec_context.thread_type = "AUTO" if codec_threads > 1 else "NONE"
             yield from _Reader(source, segment, sampling, canvas_hw, max_pixels, damage).read(route)
@@ -124,7 +108,7 @@ class _Reader:
         self._scenes = SceneChange() if sampling.kind == "scenes" else None
         self._converter = FrameConverter(source.stream.sample_aspect_ratio, canvas_hw)
 
-    def read(self, route: _Route) -> Iterator[VideoFrame]:
+    def read(self, route: Route) -> Iterator[VideoFrame]:
         """Give the wanted frames; count them, and note what of them is missing."""
         places = {pts: place for place, pts in enumerate(route.pts)}
         missing = {place for place, is_wanted in enumerate(route.is_wanted) if is_wanted}
@@ -143,19 +127,21 @@ class _Reader:
                 yield self._build_frame(frame, self._segment.first_frame + place, route.times_s[place])
         if missing:
             self._damage.add("a frame can't be decoded", route.times_s[min(missing)])
+        if len(route.pts) < self._segment.frames:
+            self._damage.add("the file gives fewer frames than its index had", self._segment.start_s)
 
-    def _number(self, frames: Iterator[DecodedFrame], route: _Route) -> Iterator[tuple[DecodedFrame, int]]:
+    def _number(self, frames: Iterator[DecodedFrame], route: Route) -> Iterator[tuple[DecodedFrame, int]]:
         """Give each frame its presentation time; without any in the container, frames are counted."""
         if self._segment.has_pts:
             yield from ((frame, frame.pts) for frame in frames if frame.pts is not None)
         else:
             yield from zip(frames, route.pts, strict=False)
 
-    def _decode(self, route: _Route) -> Iterator[DecodedFrame]:
+    def _decode(self, route: Route) -> Iterator[DecodedFrame]:
         stream, feed = self._source.stream, self._plan(route)
         last = max((place for place, is_fed in enumerate(feed.decode) if is_fed), default=-1)
         skips = stream.codec_context.name in _SKIPPING
-        for place, (packet, found) in enumerate(islice(_read_calmly(self._source), last + 1)):
+        for place, (packet, found) in enumerate(islice(read_calmly(self._source), last + 1)):
             if not feed.decode[place]:
                 continue
             if feed.begin_anew[place]:
@@ -167,7 +153,7 @@ class _Reader:
             yield from self._try(packet, found)
         yield from self._try(None)
 
-    def _plan(self, route: _Route) -> Feed:
+    def _plan(self, route: Route) -> Feed:
         if self._scenes is not None or not self._segment.has_pts:
             everything = [True] * len(route.facts)
             return Feed(everything, [False] * len(route.facts), everything)
@@ -193,87 +179,3 @@ class _Reader:
         return VideoFrame(
             frame_index, time_s, picture.pixels, picture.letterbox, picture.width_px, picture.height_px
         )
-
-
-def _find_route(
-    file: BinaryIO, segment: Segment, sampling: Sampling, *, stream: int | None, max_pixels: int
-) -> _Route:
-    """Demux the segment, from the last keyframe that leads to all of its frames."""
-    scenes_before = sampling.kind == "scenes" and segment.first_frame > 0
-    target = segment.start_pts - (1 if scenes_before else 0)  # the frame before the border is looked at, too
-    steps_s = () if segment.first_frame == 0 or not segment.has_pts else _STEPS_BACK_S
-    for step_s in (*steps_s, None):
-        with _open_at(file, target, step_s, stream=stream, max_pixels=max_pixels) as source:
-            facts = _collect(source, segment)
-            is_exact = source.container.format.name not in _WITHOUT_EACH_TIME
-            if step_s is None or (is_exact and _leads_to(facts, segment, target)):
-                return _build_route(source, segment, sampling, (target, step_s), facts)
-    raise AssertionError("unreachable: the file's start leads everywhere")
-
-
-@contextmanager
-def _open_at(
-    file: BinaryIO, target: int, step_s: float | None, *, stream: int | None, max_pixels: int
-) -> Iterator[VideoSource]:
-    """Open the video ``step_s`` before the time ``target``; at its start for None."""
-    file.seek(0)
-    with open_video(file, stream=stream, max_pixels=max_pixels) as source:
-        if step_s is not None:
-            with suppress(av.FFmpegError):  # whoever reads on checks where this led
-                place = target - round(step_s / source.time_base)
-                source.container.seek(place, stream=source.stream, backward=True)
-        yield source
-
-
-def _read_calmly(source: VideoSource) -> Iterator[tuple[Packet[Any], PacketFacts | None]]:
-    """Give packets; a container that breaks off ends."""
-    with suppress(av.FFmpegError):  # the index has met the same and tells it
-        yield from read_packets(source)
-
-
-def _collect(source: VideoSource, segment: Segment) -> list[PacketFacts | None]:
-    """Read facts until all frames of the segment are among them."""
-    facts: list[PacketFacts | None] = []
-    seen = 0
-    for _, found in _read_calmly(source):
-        facts.append(found)
-        seen += found is not None and (not segment.has_pts or _is_inside(found.pts, segment))
-        if segment.has_pts and seen == segment.frames:
-            break
-    return facts
-
-
-def _is_inside(pts: int | None, segment: Segment) -> bool:
-    return pts is not None and segment.start_pts <= pts and (segment.end_pts is None or pts < segment.end_pts)
-
-
-def _leads_to(facts: Sequence[PacketFacts | None], segment: Segment, target: int) -> bool:
-    first = facts[0] if facts else None
-    inside = [found.pts for found in facts if found is not None and _is_inside(found.pts, segment)]
-    is_before = first is not None and first.is_key and first.pts is not None and first.pts <= target
-    return is_before and len(inside) == segment.frames and segment.start_pts in inside
-
-
-def _build_route(
-    source: VideoSource,
-    segment: Segment,
-    sampling: Sampling,
-    place: tuple[int, float | None],
-    facts: list[PacketFacts | None],
-) -> _Route:
-    shown = [found for found in facts if found is not None]
-    numbered = sorted(
-        zip(number_frames(source, shown, has_pts=segment.has_pts), (f.is_key for f in shown), strict=True)
-    )
-    if segment.has_pts:
-        numbered = [(pts, is_key) for pts, is_key in numbered if _is_inside(pts, segment)]
-    pts, keys = [pts for pts, _ in numbered], [is_key for _, is_key in numbered]
-    times_s = to_seconds(source, np.array(pts, np.int64))
-    wanted = choose_frames(
-        times_s,
-        np.array(keys, bool),
-        first_frame=segment.first_frame,
-        end_s=segment.end_s,
-        sampling=sampling,
-    )
-    return _Route(place, facts, pts, times_s.tolist(), wanted.tolist())

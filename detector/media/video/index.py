@@ -4,11 +4,9 @@ Owns what is known of a video before its frames are decoded: the numbering of it
 and whether it breaks off. One frame is decoded, for its rotation.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -16,9 +14,10 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from detector.errors import DamagedVideoError
+from detector.media.video.clock import PacketCollector, PacketTimes, to_seconds
 from detector.media.video.completeness import Completeness
 from detector.media.video.container import VideoSource, explain, open_video
-from detector.media.video.packets import PacketFacts, read_packets
+from detector.media.video.packets import read_packets
 
 _FIRST_PACKETS = 100  # in which some frame must be decodable
 
@@ -51,9 +50,9 @@ class VideoIndex:
 
 @dataclass(frozen=True)
 class _Demuxed:
-    """The shown packets in decoding order, and what the demuxer met."""
+    """What the packets tell, whether they tell when frames are shown, and what the demuxer met."""
 
-    facts: list[PacketFacts]
+    times: PacketTimes
     has_pts: bool
     damage: str | None
     damaged_at: int | None
@@ -99,30 +98,28 @@ def _decode_first(source: VideoSource) -> VideoFrame:
 
 
 def _demux(source: VideoSource, first_pts: int | None, completeness: Completeness) -> _Demuxed:
-    facts: list[PacketFacts] = []
-    damage, damaged_at = None, None
+    collector = PacketCollector()
+    damage, damaged_at, latest = None, None, None
     try:
         for _, found in read_packets(source, watch=completeness.watch):
             if found is None:
                 continue
-            facts.append(found)
+            collector.add(found)
+            latest = found.dts if found.pts is None else found.pts
             if found.is_corrupt and damage is None:
-                damage, damaged_at = "a packet is corrupt", _time_of(found)
+                damage, damaged_at = "a packet is corrupt", latest
     except av.FFmpegError as error:
-        damage = damage or f"the container can't be read on: {explain(error)}"
-        damaged_at = damaged_at if damaged_at is not None or not facts else _time_of(facts[-1])
-    has_pts = bool(facts) and _has_pts(source, facts)
-    return _Demuxed(_drop_undecodable(facts, first_pts) if has_pts else facts, has_pts, damage, damaged_at)
+        if damage is None:
+            damage, damaged_at = f"the container can't be read on: {explain(error)}", latest
+    times = collector.give()
+    has_pts = times.has_pts(source)
+    return _Demuxed(_drop_undecodable(times, first_pts) if has_pts else times, has_pts, damage, damaged_at)
 
 
-def _drop_undecodable(facts: list[PacketFacts], first_pts: int | None) -> list[PacketFacts]:
+def _drop_undecodable(times: PacketTimes, first_pts: int | None) -> PacketTimes:
     """Leave out the first frames where they refer to ones before the file: the decoder began later."""
-    begin = min(pts for pts in (facts[0].pts, first_pts) if pts is not None)
-    return [found for found in facts if found.pts is not None and found.pts >= begin]
-
-
-def _time_of(found: PacketFacts) -> int | None:
-    return found.dts if found.pts is None else found.pts
+    begin = times.pts[0] if first_pts is None else min(times.pts[0], first_pts)
+    return times.take(times.pts >= begin)
 
 
 def _build_index(
@@ -132,11 +129,11 @@ def _build_index(
     completeness: Completeness,
     file: BinaryIO,
 ) -> VideoIndex:
-    facts, has_pts = demuxed.facts, demuxed.has_pts
-    pts = np.array(number_frames(source, facts, has_pts=has_pts), np.int64)
+    times = demuxed.times
+    pts = times.number_frames(source, has_pts=demuxed.has_pts)
     order = np.argsort(pts, kind="stable")
     times_s = to_seconds(source, pts[order])
-    end_s = _find_end_s(source, facts, pts, order, times_s)
+    end_s = _find_end_s(source, pts[order], times.durations[order], times_s)
     damage, damaged_at_s = _explain_damage(source, demuxed, end_s, completeness, file)
     return VideoIndex(
         codec=source.stream.codec_context.name,
@@ -144,9 +141,9 @@ def _build_index(
         height_px=size_px[1],
         pts=pts[order],
         times_s=times_s,
-        is_keyframe=np.array([found.is_key for found in facts], bool)[order],
+        is_keyframe=times.is_key[order],
         end_s=end_s,
-        has_pts=has_pts,
+        has_pts=demuxed.has_pts,
         announced_frames=completeness.announced_frames,
         announced_end_s=completeness.announced_end_s,
         damage=damage,
@@ -154,52 +151,16 @@ def _build_index(
     )
 
 
-def _has_pts(source: VideoSource, facts: list[PacketFacts]) -> bool:
-    """Tell whether the container knows when frames are shown: each at a time of its own, decoded in order."""
-    pts = [found.pts for found in facts if found.pts is not None]
-    dts = [found.dts for found in facts if found.dts is not None]
-    if len(set(pts)) < len(facts) or not _is_rising(dts):
-        return False
-    # AVI counts frames as they are decoded; for codecs that FFmpeg knows it counts on from there.
-    is_counted = source.container.format.name == "avi" and source.stream.codec_context.has_b_frames
-    return not (is_counted and _is_rising(pts))
-
-
-def _is_rising(times: Sequence[int]) -> bool:
-    return all(before <= after for before, after in pairwise(times))
-
-
-def number_frames(source: VideoSource, facts: Sequence[PacketFacts], *, has_pts: bool) -> list[int]:
-    """Give each packet's presentation time, or its next best: decoding time, the nominal rate."""
-    known = [time for found in facts if (time := found.pts if has_pts else _time_of(found)) is not None]
-    if len(known) == len(facts) and (has_pts or _is_rising(known)):
-        return known
-    rate = source.stream.average_rate or source.stream.guessed_rate or Fraction(25)
-    step = max(1, round(1 / (rate * source.time_base)))
-    return [place * step for place in range(len(facts))]
-
-
-def to_seconds(source: VideoSource, pts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Turn int64 [N] presentation times into float64 [N] seconds from the file's start."""
-    base, start = source.time_base, source.start_s
-    # One division of whole numbers: 0.1 s is 0.1, in every segment the same.
-    denominator = base.denominator * start.denominator
-    numerator = pts * (base.numerator * start.denominator) - start.numerator * base.denominator
-    return np.asarray(numerator / denominator, np.float64)
-
-
 def _find_end_s(
     source: VideoSource,
-    facts: list[PacketFacts],
     pts: NDArray[np.int64],
-    order: NDArray[Any],
+    durations: NDArray[np.int64],
     times_s: NDArray[np.float64],
 ) -> float:
-    if not len(order):
+    if not len(pts):
         return 0.0
-    duration = facts[order[-1]].duration
-    if duration:
-        return float(to_seconds(source, pts[order[-1:]] + duration)[0])
+    if durations[-1]:
+        return float(to_seconds(source, pts[-1:] + durations[-1])[0])
     spacing = np.diff(times_s)
     return float(times_s[-1] + (np.median(spacing) if len(spacing) else 0.0))
 
@@ -207,9 +168,9 @@ def _find_end_s(
 def _explain_damage(
     source: VideoSource, demuxed: _Demuxed, end_s: float, completeness: Completeness, file: BinaryIO
 ) -> tuple[str | None, float | None]:
-    if not demuxed.facts:
+    if not len(demuxed.times.pts):
         return "there is no frame", 0.0
-    breaks_off = completeness.explain(file, len(demuxed.facts), end_s, demuxed.damage)
+    breaks_off = completeness.explain(file, len(demuxed.times.pts), end_s, demuxed.damage)
     if breaks_off is not None:
         return breaks_off, end_s
     at_s = None if demuxed.damaged_at is None else source.tell_time_s(demuxed.damaged_at)

@@ -101,15 +101,6 @@ def test_an_edit_list_moves_the_beginning(odd_clips):
     assert (len(index.pts), index.times_s[0], index.damage) == (31, 0.0, None)
 
 
-def test_frames_that_only_others_refer_to_have_no_number(odd_clips):
-    """VP8's hidden frames are packets of their own."""
-    path = odd_clips["vp8_altref"]
-    with path.open("rb") as file, open_video(file, max_pixels=10**7) as source:
-        facts = [found for _, found in read_packets(source)]
-    assert facts.count(None) > 0
-    assert len(facts) - facts.count(None) == len(index_of(path).pts) == 36
-
-
 @pytest.mark.parametrize("codec_threads", [2, 5])
 def test_threads_change_nothing(odd_clips, codec_threads):
     """Decoding frames in threads, and skipping some, gives the same frames."""
