@@ -13,6 +13,7 @@ from typing import Any
 from detector.labels import LabelMap, read_label_map
 from detector.models.guard import check_digest, check_model
 from detector.models.inputs import choose_canvas_hw
+from detector.models.naming import name_model, name_version
 from detector.models.package import compute_digest, compute_size, fetch_model
 from detector.models.signature import ModelSignature, locate_model, read_signature
 from detector.settings import ModelSettings, VideoSettings
@@ -35,17 +36,12 @@ class Scorer:
     @property
     def name(self) -> str:
         """Give the model's name: the setting, else the file's or folder's name without what all have."""
-        if self.settings.name is not None:
-            return self.settings.name
-        plain = (
-            self.path.parent if self.path.name in {"saved_model", "frozen_inference_graph.pb"} else self.path
-        )
-        return plain.absolute().name.removesuffix(".pb")
+        return self.settings.name or name_model(self.path)
 
     @property
     def version(self) -> str:
         """Give the model's version: the setting, else the beginning of its digest."""
-        return self.settings.version or self.model_digest[:12]
+        return self.settings.version or name_version(self.model_digest)
 
     @property
     def digest(self) -> str:
