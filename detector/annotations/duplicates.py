@@ -7,12 +7,9 @@ alike: their hash says nothing. Opens no files.
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import pairwise
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Pixels = NDArray[np.uint8]
 
@@ -31,6 +28,8 @@ def hash_pixels(pixels: Pixels) -> int | None:
     >>> hash_pixels(np.zeros((8, 8, 3), np.uint8)) is None
     True
     """
+    import imagehash  # here, since it loads SciPy: most commands and worker processes hash nothing
+
     grey = Image.fromarray(pixels).convert("L")
     if np.asarray(grey).std() < _MIN_CONTRAST:
         return None
@@ -91,11 +90,15 @@ def join_pairs(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
     >>> join_pairs(5, [(4, 1), (3, 4)])
     [0, 1, 2, 1, 1]
     """
-    if not pairs:
-        return list(range(count))
-    first, second = np.array(pairs).T
-    graph = coo_array((np.ones(len(pairs), np.int8), (first, second)), shape=(count, count))
-    _, parts = connected_components(graph, directed=False)
-    _, lowest = np.unique(parts, return_index=True)
-    roots: list[int] = lowest[parts].tolist()
-    return roots
+    roots = list(range(count))
+    for pair in pairs:
+        first, second = (_find_root(roots, position) for position in pair)
+        roots[max(first, second)] = min(first, second)
+    return [_find_root(roots, position) for position in range(count)]
+
+
+def _find_root(roots: list[int], position: int) -> int:
+    while roots[position] != position:
+        roots[position] = roots[roots[position]]  # halves the way for the next one
+        position = roots[position]
+    return position

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from detector.annotations.dataset import Annotation, Dataset
 from detector.annotations.layout import Pair, find_pairs
-from detector.annotations.parallel import Progress, map_in_order
+from detector.annotations.parallel import Progress, map_in_order, pause_collector
 from detector.annotations.problems import Problem
 from detector.annotations.voc_xml import VocDocument, format_voc, parse_voc
 from detector.annotations.writing import Loss, Losses, Target, WriteOptions, find_size, select_written
@@ -38,11 +38,12 @@ def read_voc(
     read = partial(_read_document, root, one_based=one_based)
     documents = map_in_order(read, with_source, workers=workers, progress=progress)
     read_annotations = []
-    for pair in pairs:
-        document = next(documents) if pair.source is not None else VocDocument()
-        problems += document.problems
-        if not document.is_refused:
-            read_annotations.append(_annotate(pair, document))
+    with pause_collector():
+        for pair in pairs:
+            document = next(documents) if pair.source is not None else VocDocument()
+            problems += document.problems
+            if not document.is_refused:
+                read_annotations.append(_annotate(pair, document))
     next(documents, None)  # lets it report its last progress
     return Dataset(root, tuple(read_annotations)), problems
 
