@@ -20,20 +20,27 @@ _UNKNOWN = np.iinfo(np.int64).min
 
 @dataclass(frozen=True)
 class PacketTimes:
-    """Columns of a video's shown packets, in decoding order, in the stream's time base.
+    """Columns of a video's packets, in decoding order, in the stream's time base.
 
-    ``pts``, ``dts`` and ``durations`` are int64 [N], ``is_key`` bool [N]; a time that isn't known is the
-    least int64.
+    ``pts``, ``dts`` and ``durations`` are int64 [N], ``is_key`` and ``is_shown`` bool [N]; a time that isn't
+    known is the least int64, as are those of packets that aren't shown.
     """
 
     pts: NDArray[np.int64]
     dts: NDArray[np.int64]
     durations: NDArray[np.int64]
     is_key: NDArray[np.bool_]
+    is_shown: NDArray[np.bool_]
 
     def take(self, chosen: NDArray[np.bool_]) -> "PacketTimes":
         """Give the packets of a mask, bool [N]."""
-        return PacketTimes(self.pts[chosen], self.dts[chosen], self.durations[chosen], self.is_key[chosen])
+        return PacketTimes(
+            self.pts[chosen],
+            self.dts[chosen],
+            self.durations[chosen],
+            self.is_key[chosen],
+            self.is_shown[chosen],
+        )
 
     def has_pts(self, source: VideoSource) -> bool:
         """Tell whether the container knows when frames are shown: each at a time of its own.
@@ -59,22 +66,26 @@ class PacketTimes:
 class PacketCollector:
     """Collects packets' facts into columns: long files have many."""
 
-    def __init__(self, found: Iterable[PacketFacts] = ()) -> None:
-        self._pts, self._dts, self._durations, self._is_key = array("q"), array("q"), array("q"), bytearray()
+    def __init__(self, found: Iterable[PacketFacts | None] = ()) -> None:
+        self._pts, self._dts, self._durations = array("q"), array("q"), array("q")
+        self._is_key, self._is_shown = bytearray(), bytearray()
         for facts in found:
             self.add(facts)
 
-    def add(self, found: PacketFacts) -> None:
-        """Add the next packet in decoding order."""
-        self._pts.append(_UNKNOWN if found.pts is None else found.pts)
-        self._dts.append(_UNKNOWN if found.dts is None else found.dts)
-        self._durations.append(found.duration)
-        self._is_key.append(found.is_key)
+    def add(self, found: PacketFacts | None) -> None:
+        """Add the next packet in decoding order; None is one that isn't shown."""
+        pts, dts = (None, None) if found is None else (found.pts, found.dts)
+        self._pts.append(_UNKNOWN if pts is None else pts)
+        self._dts.append(_UNKNOWN if dts is None else dts)
+        self._durations.append(0 if found is None else found.duration)
+        self._is_key.append(found is not None and found.is_key)
+        self._is_shown.append(found is not None)
 
     def give(self) -> PacketTimes:
         """Give all that were added; none can be added afterwards."""
         pts, dts, durations = (np.frombuffer(c, np.int64) for c in (self._pts, self._dts, self._durations))
-        return PacketTimes(pts, dts, durations, np.frombuffer(self._is_key, np.bool_))
+        is_key, is_shown = (np.frombuffer(c, np.bool_) for c in (self._is_key, self._is_shown))
+        return PacketTimes(pts, dts, durations, is_key, is_shown)
 
 
 def to_seconds(source: VideoSource, pts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """A decoded frame as a picture: RGB, upright, square pixels, on the model's canvas if there is one.
 
-Owns colour and geometry. FFmpeg's scaler goes from the codec's pixels to RGB of the final size at once.
+Owns geometry, and which way a frame goes: the short one of ``yuv`` where it's scaled and has 8-bit planes,
+else FFmpeg's scaler.
 """
 
 from dataclasses import dataclass
@@ -13,10 +14,9 @@ from numpy.typing import NDArray
 
 from detector.boxes import Letterbox, compute_letterbox
 from detector.media.video.index import compute_upright_size
+from detector.media.video.yuv import PLANAR, choose_matrix, convert_planes, is_full_range
 
 PixelArray = NDArray[np.uint8]
-_UNTAGGED = 2  # H.273: colour matrix unspecified
-_HD_HEIGHT_PX = 720  # players take untagged video for BT.709 from here on, for BT.601 below
 _MATRICES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
@@ -60,10 +60,14 @@ class FrameConverter:
     def convert(self, frame: VideoFrame) -> Picture:
         """Convert one frame."""
         geometry = self._find_geometry(frame)
-        scaled = self._scale(frame, geometry.scaled_hw)
-        upright = np.rot90(scaled, round(frame.rotation / 90)) if frame.rotation else scaled
-        pixels = _place(upright, geometry.letterbox)
-        return Picture(pixels, geometry.letterbox, geometry.width_px, geometry.height_px)
+        canvas, content = _create_canvas(geometry)
+        if frame.rotation:
+            turned = np.empty((*geometry.scaled_hw, 3), np.uint8)
+            self._scale(frame, turned)
+            content[:] = np.rot90(turned, round(frame.rotation / 90))
+        else:
+            self._scale(frame, content)
+        return Picture(canvas, geometry.letterbox, geometry.width_px, geometry.height_px)
 
     def _find_geometry(self, frame: VideoFrame) -> _Geometry:
         shape = frame.width, frame.height, frame.rotation
@@ -77,17 +81,21 @@ class FrameConverter:
             self._known = shape, _Geometry(width_px, height_px, letterbox, scaled_hw)
         return self._known[1]
 
-    def _scale(self, frame: VideoFrame, hw: tuple[int, int]) -> PixelArray:
+    def _scale(self, frame: VideoFrame, out: PixelArray) -> None:
+        height, width = out.shape[:2]
+        is_scaled = (height, width) != (frame.height, frame.width)
+        if is_scaled and frame.format.name in PLANAR:
+            convert_planes(frame, out)
+            return
+        shrinks = height < frame.height or width < frame.width
         # Scaled to planes, FFmpeg is quicker than to interleaved RGB, and keeps the chroma of every pixel.
-        is_scaled = hw != (frame.height, frame.width)
-        shrinks = hw[0] < frame.height or hw[1] < frame.width
         rgb = self._scaler.reformat(
             frame,
-            hw[1],
-            hw[0],
+            width,
+            height,
             "gbrp" if is_scaled else "rgb24",
-            src_colorspace=_choose_matrix(frame),
-            src_color_range=frame.color_range or ColorRange.MPEG,
+            src_colorspace=_MATRICES[choose_matrix(frame)],
+            src_color_range=ColorRange.JPEG if is_full_range(frame) else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
             interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
             threads=1,
@@ -96,19 +104,16 @@ class FrameConverter:
             rgb = self._interleaver.reformat(rgb, format="rgb24", threads=1)
         plane = rgb.planes[0]
         lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        return np.asarray(lines[: hw[0], : 3 * hw[1]].reshape(hw[0], hw[1], 3))
+        out[:] = lines[:height, : 3 * width].reshape(height, width, 3)
 
 
-def _choose_matrix(frame: VideoFrame) -> Colorspace:
-    if frame.colorspace in _MATRICES:
-        return _MATRICES[frame.colorspace]
-    return Colorspace.ITU709 if frame.height >= _HD_HEIGHT_PX else Colorspace.ITU601
-
-
-def _place(pixels: PixelArray, letterbox: Letterbox | None) -> PixelArray:
-    if letterbox is None or letterbox.content_hw == letterbox.canvas_hw:
-        return np.ascontiguousarray(pixels)
-    canvas = np.zeros((*letterbox.canvas_hw, 3), np.uint8)
+def _create_canvas(geometry: _Geometry) -> tuple[PixelArray, PixelArray]:
+    """Give a canvas with black borders, and the part of it where the picture goes."""
+    letterbox = geometry.letterbox
+    if letterbox is None:
+        canvas = np.empty((geometry.height_px, geometry.width_px, 3), np.uint8)
+        return canvas, canvas
     height, width = letterbox.content_hw
-    canvas[letterbox.top : letterbox.top + height, letterbox.left : letterbox.left + width] = pixels
-    return canvas
+    is_filled = letterbox.content_hw == letterbox.canvas_hw
+    canvas = (np.empty if is_filled else np.zeros)((*letterbox.canvas_hw, 3), np.uint8)
+    return canvas, canvas[letterbox.top : letterbox.top + height, letterbox.left : letterbox.left + width]

@@ -4,57 +4,61 @@ Owns that plan. A group of pictures is a keyframe's packet and all up to the nex
 frames shown before their group's keyframe (leading ones, of open groups) refer to the group before, too.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detector.media.video.packets import PacketFacts
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.media.video.clock import PacketTimes
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Feed:
-    """For each packet in decoding order: whether to decode it, and whether to begin anew with it.
+    """For each packet in decoding order, bool [N]: whether to decode it, and whether to begin anew with it.
 
     ``wanted``: its frame is to be given out; a packet that is decoded and not wanted serves others.
     """
 
-    decode: list[bool]
-    begin_anew: list[bool]
-    wanted: list[bool]
+    decode: Mask
+    begin_anew: Mask
+    wanted: Mask
+
+    def count_needed(self) -> int:
+        """Count the packets up to the last one to decode."""
+        return int(np.flatnonzero(self.decode)[-1]) + 1 if self.decode.any() else 0
 
 
-def plan_feed(facts: Sequence[PacketFacts | None], wanted: set[int]) -> Feed:
+def feed_all(count: int) -> Feed:
+    """Plan to decode ``count`` packets, all wanted."""
+    return Feed(np.ones(count, bool), np.zeros(count, bool), np.ones(count, bool))
+
+
+def plan_feed(packets: PacketTimes, wanted: NDArray[np.int64]) -> Feed:
     """Plan what to decode for the frames whose presentation times are in ``wanted``.
 
-    ``facts`` are the packets in decoding order from a keyframe on; None is a packet without a shown frame.
-    Groups without a wanted frame, what follows a group's last wanted one, and leading frames whose
-    references were left out are not decoded.
+    ``packets`` begin with a keyframe's. Groups without a wanted frame, what follows a group's last wanted
+    one, and leading frames whose references were left out are not decoded.
     """
-    is_wanted = [found is not None and found.pts in wanted for found in facts]
-    starts = [
-        place for place, found in enumerate(facts) if place == 0 or (found is not None and found.is_key)
-    ]
-    decode, begin_anew = [False] * len(facts), [False] * len(facts)
-    needs_whole = False
-    groups = list(zip(starts, [*starts[1:], len(facts)], strict=True))
-    is_whole = [False] * len(groups)
-    for number in reversed(range(len(groups))):
-        begin, end = groups[number]
-        last = max((place for place in range(begin, end) if is_wanted[place]), default=-1)
-        last = end - 1 if needs_whole else last
-        for place in range(begin, last + 1):
-            decode[place] = True
-        is_whole[number] = last == end - 1
-        needs_whole = any(
-            is_wanted[place] and _is_leading(facts, begin, place) for place in range(begin, end)
-        )
-    for number, (begin, end) in enumerate(groups):
-        if number == 0 or not is_whole[number - 1]:
-            begin_anew[begin] = number > 0
-            for place in range(begin, end):
-                decode[place] = decode[place] and not _is_leading(facts, begin, place)
+    count = len(packets.pts)
+    if not count:
+        return feed_all(0)
+    is_wanted = packets.is_shown & np.isin(packets.pts, wanted)
+    begins_group = packets.is_key & packets.is_shown
+    begins_group[0] = True
+    starts, groups = np.flatnonzero(begins_group), np.cumsum(begins_group) - 1
+    is_leading = (
+        packets.is_shown & packets.is_shown[starts][groups] & (packets.pts < packets.pts[starts][groups])
+    )
+    # A wanted leading frame needs the whole group before its own.
+    needs_before = np.logical_or.reduceat(is_wanted & is_leading, starts)
+    places = np.arange(count)
+    last = np.maximum.reduceat(np.where(is_wanted, places, -1), starts)
+    ends = np.append(starts[1:], count) - 1
+    last = np.where(np.append(needs_before[1:], False), ends, last)
+    follows_whole = np.append(False, (last == ends)[:-1])
+    decode = (places <= last[groups]) & (follows_whole[groups] | ~is_leading)
+    begin_anew = np.zeros(count, bool)
+    begin_anew[starts[1:]] = ~follows_whole[1:]
     return Feed(decode, begin_anew, is_wanted)
-
-
-def _is_leading(facts: Sequence[PacketFacts | None], begin: int, place: int) -> bool:
-    key, found = facts[begin], facts[place]
-    return found is not None and key is not None and (found.pts or 0) < (key.pts or 0)

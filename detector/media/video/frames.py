@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 import av
+import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame as DecodedFrame
 
@@ -19,9 +20,9 @@ from detector.boxes import Letterbox
 from detector.errors import DamagedVideoError, TooManyPixelsError
 from detector.media.video.container import VideoSource, explain
 from detector.media.video.conversion import FrameConverter, PixelArray
-from detector.media.video.feeding import Feed, plan_feed
+from detector.media.video.feeding import Feed, feed_all, plan_feed
 from detector.media.video.packets import PacketFacts
-from detector.media.video.routes import Route, find_route, open_at, read_calmly
+from detector.media.video.routes import Packets, Route, open_route
 from detector.media.video.sampling import Sampling
 from detector.media.video.scenes import SceneChange
 from detector.media.video.segments import Segment
@@ -65,11 +66,12 @@ def read_frames(
     """
     damage = _Damage(segment.damage)
     if segment.frames:
-        route = find_route(file, segment, sampling, stream=stream, max_pixels=max_pixels)
-        with open_at(file, *route.place, stream=stream, max_pixels=max_pixels) as source:
+        with open_route(file, segment, sampling, stream=stream, max_pixels=max_pixels) as found:
+            source, route, packets = found
             source.stream.codec_context.thread_count = codec_threads
             source.stream.codec_context.thread_type = "AUTO" if codec_threads > 1 else "NONE"
-            yield from _Reader(source, segment, sampling, canvas_hw, max_pixels, damage).read(route)
+            reader = _Reader(source, segment, sampling, canvas_hw, max_pixels, damage)
+            yield from reader.read(route, packets)
     damage.raise_if_any()
 
 
@@ -108,57 +110,58 @@ class _Reader:
         self._scenes = SceneChange() if sampling.kind == "scenes" else None
         self._converter = FrameConverter(source.stream.sample_aspect_ratio, canvas_hw)
 
-    def read(self, route: Route) -> Iterator[VideoFrame]:
+    def read(self, route: Route, packets: Packets) -> Iterator[VideoFrame]:
         """Give the wanted frames; count them, and note what of them is missing."""
-        places = {pts: place for place, pts in enumerate(route.pts)}
-        missing = {place for place, is_wanted in enumerate(route.is_wanted) if is_wanted}
-        self._damage.wanted = self._segment.frames_expected or len(missing)
-        for frame, pts in self._number(self._decode(route), route):
-            place = places.get(pts)
+        missing = route.is_wanted.copy()
+        self._damage.wanted = self._segment.frames_expected or int(missing.sum())
+        for frame, place in self._number(self._decode(route, packets), route):
             is_new_scene = self._scenes is None or self._scenes.look(frame)
-            if place is None or place not in missing:
+            if place is None or not missing[place]:
                 continue
             if frame.is_corrupt:
                 self._damage.add("a frame is corrupt", route.times_s[place])
                 continue
-            missing.discard(place)
+            missing[place] = False
             self._damage.given += 1
             if is_new_scene:
-                yield self._build_frame(frame, self._segment.first_frame + place, route.times_s[place])
-        if missing:
-            self._damage.add("a frame can't be decoded", route.times_s[min(missing)])
+                yield self._build_frame(frame, self._segment.first_frame + place, float(route.times_s[place]))
+        if missing.any():
+            self._damage.add("a frame can't be decoded", route.times_s[missing.argmax()])
         if len(route.pts) < self._segment.frames:
             self._damage.add("the file gives fewer frames than its index had", self._segment.start_s)
 
-    def _number(self, frames: Iterator[DecodedFrame], route: Route) -> Iterator[tuple[DecodedFrame, int]]:
-        """Give each frame its presentation time; without any in the container, frames are counted."""
-        if self._segment.has_pts:
-            yield from ((frame, frame.pts) for frame in frames if frame.pts is not None)
-        else:
-            yield from zip(frames, route.pts, strict=False)
+    def _number(
+        self, frames: Iterator[DecodedFrame], route: Route
+    ) -> Iterator[tuple[DecodedFrame, int | None]]:
+        """Give each frame its place in the route, None outside; without times in the container, count."""
+        if not self._segment.has_pts:
+            yield from zip(frames, range(len(route.pts)), strict=False)
+            return
+        for frame in frames:
+            if frame.pts is not None:
+                place = int(np.searchsorted(route.pts, frame.pts))
+                is_inside = place < len(route.pts) and route.pts[place] == frame.pts
+                yield frame, place if is_inside else None
 
-    def _decode(self, route: Route) -> Iterator[DecodedFrame]:
-        stream, feed = self._source.stream, self._plan(route)
-        last = max((place for place, is_fed in enumerate(feed.decode) if is_fed), default=-1)
-        skips = stream.codec_context.name in _SKIPPING
-        for place, (packet, found) in enumerate(islice(read_calmly(self._source), last + 1)):
+    def _decode(self, route: Route, packets: Packets) -> Iterator[DecodedFrame]:
+        context, feed = self._source.stream.codec_context, self._plan(route)
+        skips = context.name in _SKIPPING
+        for place, (packet, found) in enumerate(islice(packets, feed.count_needed())):
             if not feed.decode[place]:
                 continue
             if feed.begin_anew[place]:
                 yield from self._try(None)
-                stream.codec_context.flush_buffers()
+                context.flush_buffers()
             # A frame that no other refers to need not be decoded unless it's wanted.
             if skips:
-                stream.codec_context.skip_frame = "DEFAULT" if feed.wanted[place] else "NONREF"
+                context.skip_frame = "DEFAULT" if feed.wanted[place] else "NONREF"
             yield from self._try(packet, found)
         yield from self._try(None)
 
     def _plan(self, route: Route) -> Feed:
         if self._scenes is not None or not self._segment.has_pts:
-            everything = [True] * len(route.facts)
-            return Feed(everything, [False] * len(route.facts), everything)
-        wanted = {pts for pts, is_wanted in zip(route.pts, route.is_wanted, strict=True) if is_wanted}
-        return plan_feed(route.facts, wanted)
+            return feed_all(len(route.packets.pts))
+        return plan_feed(route.packets, route.pts[route.is_wanted])
 
     def _try(self, packet: Packet[Any] | None, found: PacketFacts | None = None) -> list[DecodedFrame]:
         try:

@@ -4,12 +4,16 @@ Owns what is known of a video before its frames are decoded: the numbering of it
 and whether it breaks off. One frame is decoded, for its rotation.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations  # PyAV's packets are generic for type checkers alone
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -50,10 +54,10 @@ class VideoIndex:
 
 @dataclass(frozen=True)
 class _Demuxed:
-    """What the packets tell, whether they tell when frames are shown, and what the demuxer met."""
+    """What the packets tell, the first one if a decoder may begin with it, and what the demuxer met."""
 
     times: PacketTimes
-    has_pts: bool
+    first_key: Packet[Any] | None
     damage: str | None
     damaged_at: int | None
 
@@ -64,19 +68,36 @@ def read_index(file: BinaryIO, *, stream: int | None = None, max_pixels: int) ->
     ``DamagedVideoError`` too when no frame at all can be decoded.
     """
     with open_video(file, stream=stream, max_pixels=max_pixels) as source:
-        frame = _decode_first(source)
-        size_px = compute_upright_size(frame, source.stream.sample_aspect_ratio)
-    file.seek(0)
-    with open_video(file, stream=stream, max_pixels=max_pixels) as source:
         completeness = Completeness(source)
-        demuxed = _demux(source, frame.pts, completeness)
-        return _build_index(source, demuxed, size_px, completeness, file)
+        demuxed = _demux(source, completeness)
+        has_pts = demuxed.times.has_pts(source)
+        frame = _decode_alone(source, demuxed, has_pts)
+        if frame is None:
+            file.seek(0)
+            with open_video(file, stream=stream, max_pixels=max_pixels) as again:
+                frame = _decode_first(again)
+        times = demuxed.times
+        demuxed = replace(demuxed, times=_drop_undecodable(times, frame.pts) if has_pts else times)
+        return _build_index(source, demuxed, has_pts, frame, completeness, file)
 
 
 def compute_upright_size(frame: VideoFrame, sample_aspect_ratio: Fraction | None) -> tuple[int, int]:
     """Compute (width, height) in square pixels of a frame as it's shown: pixel shape, then rotation."""
     width_px = max(1, round(frame.width * (sample_aspect_ratio or 1)))
     return (frame.height, width_px) if frame.rotation % 180 else (width_px, frame.height)
+
+
+def _decode_alone(source: VideoSource, demuxed: _Demuxed, has_pts: bool) -> VideoFrame | None:
+    """Decode the first keyframe, where it is the first frame that is shown, too."""
+    packet, pts = demuxed.first_key, demuxed.times.pts
+    if packet is None or (has_pts and pts.min() < pts[0]):
+        return None
+    context = source.stream.codec_context
+    context.thread_type = "NONE"
+    with suppress(av.FFmpegError):  # another frame may be decodable
+        frames = [*context.decode(packet), *context.decode(None)]
+        return frames[0] if frames else None
+    return None
 
 
 def _decode_first(source: VideoSource) -> VideoFrame:
@@ -97,11 +118,13 @@ def _decode_first(source: VideoSource) -> VideoFrame:
     raise DamagedVideoError(f"no frame can be decoded, at 0.0 s{reason}") from failure
 
 
-def _demux(source: VideoSource, first_pts: int | None, completeness: Completeness) -> _Demuxed:
-    collector = PacketCollector()
+def _demux(source: VideoSource, completeness: Completeness) -> _Demuxed:
+    collector, first_key, is_first = PacketCollector(), None, True
     damage, damaged_at, latest = None, None, None
     try:
-        for _, found in read_packets(source, watch=completeness.watch):
+        for packet, found in read_packets(source, watch=completeness.watch):
+            if is_first:
+                first_key, is_first = packet if found is not None and found.is_key else None, False
             if found is None:
                 continue
             collector.add(found)
@@ -111,9 +134,7 @@ def _demux(source: VideoSource, first_pts: int | None, completeness: Completenes
     except av.FFmpegError as error:
         if damage is None:
             damage, damaged_at = f"the container can't be read on: {explain(error)}", latest
-    times = collector.give()
-    has_pts = times.has_pts(source)
-    return _Demuxed(_drop_undecodable(times, first_pts) if has_pts else times, has_pts, damage, damaged_at)
+    return _Demuxed(collector.give(), first_key, damage, damaged_at)
 
 
 def _drop_undecodable(times: PacketTimes, first_pts: int | None) -> PacketTimes:
@@ -125,12 +146,13 @@ def _drop_undecodable(times: PacketTimes, first_pts: int | None) -> PacketTimes:
 def _build_index(
     source: VideoSource,
     demuxed: _Demuxed,
-    size_px: tuple[int, int],
+    has_pts: bool,
+    frame: VideoFrame,
     completeness: Completeness,
     file: BinaryIO,
 ) -> VideoIndex:
-    times = demuxed.times
-    pts = times.number_frames(source, has_pts=demuxed.has_pts)
+    times, size_px = demuxed.times, compute_upright_size(frame, source.stream.sample_aspect_ratio)
+    pts = times.number_frames(source, has_pts=has_pts)
     order = np.argsort(pts, kind="stable")
     times_s = to_seconds(source, pts[order])
     end_s = _find_end_s(source, pts[order], times.durations[order], times_s)
@@ -143,7 +165,7 @@ def _build_index(
         times_s=times_s,
         is_keyframe=times.is_key[order],
         end_s=end_s,
-        has_pts=demuxed.has_pts,
+        has_pts=has_pts,
         announced_frames=completeness.announced_frames,
         announced_end_s=completeness.announced_end_s,
         damage=damage,

@@ -1,5 +1,8 @@
 """Which packets are decoded: as few as give the wanted frames."""
 
+import numpy as np
+
+from detector.media.video.clock import PacketCollector
 from detector.media.video.feeding import plan_feed
 from detector.media.video.packets import PacketFacts
 
@@ -15,7 +18,7 @@ def make_facts(words):
 def show(words, wanted):
     """Show what is done with each packet: . nothing, d decoded, w wanted, | before one to begin anew with."""
     facts = make_facts(words)
-    feed = plan_feed(facts, set(wanted))
+    feed = plan_feed(PacketCollector(facts).give(), np.array(list(wanted)))
     return "".join(
         ("|" if feed.begin_anew[n] and feed.decode[n] else "")
         + ("." if not feed.decode[n] else "w" if feed.wanted[n] else "d")
