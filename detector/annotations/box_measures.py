@@ -57,7 +57,18 @@ def fit_anchors(table: BoxTable, *, canvas_px: int) -> AnchorFit:
             unmatched & (side_px > _SIDES_PX[-1]),
         )
     ]
-    return AnchorFit(canvas_px, MIN_ANCHOR_IOU, int(rows.sum()), *(round(share, 4) for share in shares))
+    return AnchorFit(
+        canvas_px,
+        _find_range(_SIDES_PX),
+        _find_range(_RATIOS),
+        MIN_ANCHOR_IOU,
+        int(rows.sum()),
+        *(round(share, 4) for share in shares),
+    )
+
+
+def _find_range(values: NDArray[np.float64]) -> tuple[float, float]:
+    return round(float(values.min()), 1), round(float(values.max()), 1)
 
 
 def _compute_best_iou(wh_px: NDArray[np.float64]) -> NDArray[np.float64]:

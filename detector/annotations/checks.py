@@ -16,12 +16,13 @@ from detector.annotations.clusters import cluster_boxes
 from detector.annotations.dataset import Annotation, Dataset
 from detector.annotations.dataset_report import ClassCount, ClusterCount, Report
 from detector.annotations.duplicates import MAX_DISTANCE_BITS
+from detector.annotations.folder_splits import list_folder_split
 from detector.annotations.label_checks import RARE_FRACTION, check_labels
 from detector.annotations.picture_checks import check_belonging, check_duplicates, check_pictures
 from detector.annotations.picture_facts import Depth, PictureFacts
 from detector.annotations.problems import Problem
 from detector.annotations.shown_pictures import MAX_PICTURES, choose_pictures, find_size
-from detector.annotations.split_checks import check_split
+from detector.annotations.split_checks import check_split, find_overlaps
 from detector.annotations.split_manifest import SplitRow
 from detector.annotations.usable import list_usable
 
@@ -59,7 +60,8 @@ def check_dataset(
     """Check a dataset as it was read, with the ``problems`` its reader found.
 
     ``facts`` tell of its pictures, in any order, of all or of some; what they don't tell is not checked.
-    ``split`` are a manifest's rows, to compare with. Problems come the gravest first, then by file.
+    ``split`` are a manifest's rows, to compare with; None takes folders called train, val and test for the
+    splits, where they are there. Problems come the gravest first, then by file.
     """
     options = options or CheckOptions()
     by_image = {fact.image: fact for fact in facts}
@@ -96,7 +98,10 @@ def _find_problems(
     found += check_labels(dataset, known=options.known_labels, rare_fraction=options.rare_fraction)
     found += check_pictures(dataset, facts)
     found += check_duplicates(dataset, list(facts.values()), max_distance_bits=options.max_distance_bits)
-    if split is not None:
+    if split is None:
+        rows = list_folder_split(dataset, facts)
+        found += find_overlaps(rows, facts, max_distance_bits=options.max_distance_bits)
+    else:
         usable = list_usable(dataset, facts, unannotated_is_background=is_background)
         expected = [str(annotation.image) for annotation in usable]
         found += check_split(split, facts, expected=expected, max_distance_bits=options.max_distance_bits)
@@ -145,12 +150,14 @@ def _count_classes(dataset: Dataset) -> tuple[ClassCount, ...]:
 
 
 def _count_clusters(dataset: Dataset, table: BoxTable, min_iou: float) -> ClusterCount:
-    objects, boxes, images = 0, 0, 0
+    objects, boxes, found = 0, 0, list[str]()
     for owner in find_overlapping(table, min_iou=min_iou).tolist():  # the others can't have any
-        own = dataset.annotations[owner].boxes
+        annotation = dataset.annotations[owner]
+        own = annotation.boxes
         edges = np.array([box.xyxy_px for box in own], np.float32)
         sizes = np.bincount(cluster_boxes(edges, [box.label for box in own], min_iou))
         objects += int((sizes > 1).sum())
         boxes += int(sizes[sizes > 1].sum())
-        images += int((sizes > 1).any())
-    return ClusterCount(min_iou, objects, boxes, images)
+        if (sizes > 1).any():
+            found.append(str(annotation.image or annotation.source))
+    return ClusterCount(min_iou, objects, boxes, len(found), min(found, default=""))

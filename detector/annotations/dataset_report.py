@@ -37,29 +37,40 @@ class Measure:
 class AnchorFit:
     """How well common anchors meet the boxes of pictures fitted into a square of ``canvas_px``.
 
-    ``unmatched_share`` of ``boxes`` overlap no anchor by an IoU of ``min_iou``; ``too_small_share`` and
-    ``too_large_share`` are those of them beyond the anchors' sizes, the rest are too long.
+    Anchors have sides (square roots of their areas) and aspect ratios from the first to the second of
+    ``sides_px`` and ``ratios``. ``unmatched_share`` of ``boxes`` overlap no anchor by an IoU of ``min_iou``;
+    ``too_small_share`` and ``too_large_share`` are those of them beyond the anchors' sides, the rest are too
+    long.
     """
 
     canvas_px: int
+    sides_px: tuple[float, float]
+    ratios: tuple[float, float]
     min_iou: float
     boxes: int
     unmatched_share: float
     too_small_share: float
     too_large_share: float
 
+    @property
+    def too_long_share(self) -> float:
+        """The part of the boxes that no anchor meets, though their size is within the anchors' range."""
+        return max(0.0, self.unmatched_share - self.too_small_share - self.too_large_share)
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterCount:
     """Several boxes of one class around one object, each two of them with an IoU above ``min_iou``.
 
-    ``objects`` have more than one box each, ``boxes`` together, in ``images``.
+    ``objects`` have more than one box each, ``boxes`` together, in ``images``, of which ``first_image`` is
+    one; it is empty where there is none.
     """
 
     min_iou: float
     objects: int
     boxes: int
     images: int
+    first_image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,10 @@ class CheckSettings(PictureSettings):
         "their size only, names opens none",
     )
     labels: Path | None = Field(None, description="label map; classes that are not in it are errors")
-    split: Path | None = Field(None, description="a split's manifest to compare with")
+    split: Path | None = Field(
+        None,
+        description="a split's manifest to compare with (default: folders train, val and test, if any)",
+    )
     out: Path | None = Field(None, description="JSON file to write the report to")
     page: Path | None = Field(None, description="HTML file to write, with the boxes on the pictures")
     canvas_px: int = Field(640, gt=0, description="side of the model's input, to compare boxes with anchors")

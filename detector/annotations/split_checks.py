@@ -11,6 +11,7 @@ from detector.annotations.problems import Problem, Severity
 from detector.annotations.split_manifest import SplitRow
 
 _SPLIT_AGAIN = "split again with jobs/dataset.py split"
+_KINDS = {"image": "name", "sha256": "bytes", "group": "group or clip"}
 
 
 def check_split(
@@ -37,22 +38,23 @@ def check_split(
     for image in sorted(set(expected) - {row.image for row in rows}):
         message = "it is in no split, and neither trained nor tested on"
         problems.append(_report("split-image-new", "warning", image, message))
-    return problems + _find_overlaps(rows, facts, max_distance_bits)
+    return problems + find_overlaps(rows, facts, max_distance_bits=max_distance_bits)
 
 
-def _find_overlaps(
-    rows: Sequence[SplitRow], facts: Mapping[str, PictureFacts], max_distance_bits: int
+def find_overlaps(
+    rows: Sequence[SplitRow], facts: Mapping[str, PictureFacts], *, max_distance_bits: int
 ) -> list[Problem]:
+    """List ``split-overlap`` and ``split-near-overlap`` alone: one picture, or its like, in two splits."""
     problems = []
     told: set[str] = set()
-    for kind in ("image", "sha256", "group"):
+    for kind, word in _KINDS.items():
         seen: dict[str, SplitRow] = {}
         for row in rows:
             first_row = seen.setdefault(getattr(row, kind), row)
             if first_row.split != row.split and row.image not in told:
                 told.add(row.image)
                 message = (
-                    f"it is in {row.split}, and {first_row.image} of the same {kind} in {first_row.split}"
+                    f"it is in {row.split}, and {first_row.image} of the same {word} in {first_row.split}"
                 )
                 problems.append(_report("split-overlap", "error", row.image, message))
     return problems + _find_near_overlaps(rows, facts, max_distance_bits, told)

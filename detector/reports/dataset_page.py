@@ -20,10 +20,11 @@ from rich.console import Console
 from detector.annotations.command_results import CheckResult, choose_exit_code
 from detector.annotations.dataset_report import QUANTILES, Report, ShownPicture
 from detector.annotations.problems import Problem
-from detector.reports.dataset_text import describe_boxes, describe_verdict, print_report
+from detector.reports.dataset_text import describe_boxes, describe_value, describe_verdict, print_report
 from detector.reports.pictures import Embedder
 
 MAX_PROBLEMS_PER_KIND = 200
+MAX_PROBLEMS_OPEN = 20  # with more of them, only the lists of errors are open from the start
 _COLOURS = 8
 _SEVERITIES = ("error", "warning", "note")
 _HERE = Path(__file__).parent
@@ -75,6 +76,8 @@ def write_dataset_page(report: Report, out: Path, *, title: str | None = None) -
         "quantiles": ["smallest", *(f"{share:.0%}" for share in QUANTILES[1:-1]), "largest"],
         "pictures": _embed_pictures(report.pictures),
         "choose_style": choose_style,
+        "describe_value": describe_value,
+        "opens_all": len(report.problems) <= MAX_PROBLEMS_OPEN,
         "style": style,
         "style_digest": _digest(style),
     }

@@ -18,11 +18,13 @@ from detector.annotations.command_results import (
     SplitResult,
     choose_exit_code,
 )
-from detector.annotations.dataset_report import QUANTILES, Report
+from detector.annotations.dataset_report import QUANTILES, AnchorFit, Measure, Report
 from detector.annotations.problems import Problem
 
 SHOWN_PER_CODE = 5
 SHOWN_CLASSES = 40
+SHOWN_WHOLE_FROM_PX = 100
+SHOWN_FROM_SHARE = 0.0005  # less is 0.0%
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -34,7 +36,7 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_list_classes(report))
         console.print(_list_measures(report))
         for line in describe_boxes(report):
-            console.print(line)
+            console.print(line, soft_wrap=True)
     print_problems(report.problems, console)
     if len(report.problems) > SHOWN_PER_CODE:
         console.print("All problems, one by one: --out report.json, --page report.html")
@@ -121,18 +123,30 @@ def describe_boxes(report: Report) -> list[str]:
     lines = []
     anchors, clusters = report.anchors, report.clusters
     if anchors.boxes:
-        lines.append(
-            f"{anchors.unmatched_share:.1%} of the boxes overlap no common anchor by IoU {anchors.min_iou} "
-            f"at {anchors.canvas_px} px ({anchors.too_small_share:.1%} are too small, "
-            f"{anchors.too_large_share:.1%} too large)"
-        )
+        lines.append(_describe_anchors(anchors))
     if clusters.objects:
         lines.append(
             f"{clusters.objects:,} objects have several boxes of their class (IoU above "
-            f"{clusters.min_iou}): {clusters.boxes:,} boxes in {clusters.images:,} images; "
-            f"each object counts once in an evaluation"
+            f"{clusters.min_iou}): {clusters.boxes:,} boxes in {clusters.images:,} images, the first of them "
+            f"{_escape(clusters.first_image)}; each object counts once in an evaluation"
         )
     return lines
+
+
+def _describe_anchors(anchors: AnchorFit) -> str:
+    (least_px, most_px), (widest, longest) = anchors.sides_px, anchors.ratios
+    common = (
+        f"a common anchor (sides {least_px:.0f} to {most_px:.0f} px, aspect ratios {widest:g} to "
+        f"{longest:g}) by IoU {anchors.min_iou}"
+    )
+    if anchors.unmatched_share < SHOWN_FROM_SHARE:
+        some = "nearly every" if anchors.unmatched_share else "every"
+        return f"At {anchors.canvas_px} px, {some} box overlaps {common}"
+    return (
+        f"At {anchors.canvas_px} px, {anchors.unmatched_share:.1%} of the boxes don't overlap {common}: "
+        f"{anchors.too_small_share:.1%} are too small, {anchors.too_large_share:.1%} too large, "
+        f"{anchors.too_long_share:.1%} too long"
+    )
 
 
 def describe_verdict(report: Report) -> str:
@@ -146,6 +160,17 @@ def describe_verdict(report: Report) -> str:
     counts = [f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in report.count_severities().items()]
     advice = "mend the errors before training" if report.breaks_training else "nothing would break training"
     return f"{', '.join(counts)}: {advice}"
+
+
+def describe_value(measure: Measure, value: float) -> str:
+    """Write a measure's value the way people read it: pixels, a ratio, or a part in percent.
+
+    >>> [describe_value(Measure("", unit, ()), 0.4567) for unit in ("px", "of the picture", "width / height")]
+    ['0.5', '45.7%', '0.46']
+    """
+    if measure.unit == "px":
+        return f"{value:,.0f}" if value >= SHOWN_WHOLE_FROM_PX else f"{value:.1f}".removesuffix(".0")
+    return f"{value:.1%}" if measure.unit == "of the picture" else f"{value:.2f}"
 
 
 def _list_classes(report: Report) -> Table:
@@ -162,7 +187,7 @@ def _list_measures(report: Report) -> Table:
     table = Table("boxes", *(Column(name, justify="right") for name in names), box=None)
     for measure in report.measures:
         name = f"{measure.name.replace('_', ' ')} ({measure.unit})"
-        table.add_row(name, *(f"{value:g}" for value in measure.values))
+        table.add_row(name, *(describe_value(measure, value) for value in measure.values))
     return table
 
 

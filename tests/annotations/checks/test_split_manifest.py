@@ -87,3 +87,27 @@ def test_near_duplicates_on_both_sides_are_found(find, photos, rows, draw, write
     problems = find(photos, split=rows)
     assert ("split-near-overlap", "warning", "photo_5.jpg") in problems
     assert not [code for code, _, _ in problems if code == "split-overlap"]
+
+
+def test_folders_called_train_and_val_are_a_split(find, check, photos, draw, write_xml):
+    """A copy, a copy to the eye and a clip's frames on both sides are found without a manifest."""
+    for name in ("train", "Valid"):
+        (photos / name).mkdir()
+    for number, (split, twin) in enumerate([("train", "Valid"), ("train", "Valid"), ("Valid", "train")]):
+        for kind in ("jpg", "xml"):
+            (photos / f"photo_{number}.{kind}").rename(photos / split / f"photo_{number}.{kind}")
+        assert not [code for code, _, _ in find(photos) if code.startswith("split")]
+        boxes = draw(photos / twin, f"twin_{number}.jpg", number, **({"quality": 60} if number == 1 else {}))
+        write_xml(photos / twin / f"twin_{number}.xml", boxes)
+        found = [(code, severity) for code, severity, _ in find(photos) if code.startswith("split")]
+        near = ("split-near-overlap", "warning")
+        assert found == [near if number == 1 else ("split-overlap", "error")]
+        for kind in ("jpg", "xml"):
+            (photos / twin / f"twin_{number}.{kind}").unlink()
+    for folder, second in (("train", "000001.000s_f000010"), ("Valid", "000002.000s_f000020")):
+        write_xml(
+            photos / folder / f"clip_t{second}.xml",
+            draw(photos / folder, f"clip_t{second}.jpg", 50 + len(folder)),
+        )
+    (problem,) = check(photos, depth="names").problems
+    assert (problem.code, "clip" in problem.message) == ("split-overlap", True)
