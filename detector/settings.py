@@ -115,16 +115,26 @@ class ModelSettings(Section):
     """What to score with."""
 
     uri: str = Field(
-        description="a SavedModel folder or a frozen graph .pb: local, s3://, gs://, abfss://, hdfs://"
+        description="a SavedModel folder or a frozen graph .pb: local, s3://, gs://, abfss://, hdfs://; or a "
+        "registered model: models:/NAME@champion, models:/NAME/VERSION"
+    )
+    registry_uri: str | None = Field(
+        None,
+        description="MLflow registry of models:/: sqlite:///FILE, http(s)://HOST, databricks-uc (default: "
+        "MLFLOW_REGISTRY_URI, else MLFLOW_TRACKING_URI)",
     )
     labels: str | None = Field(
-        None, description="label map: .pbtxt, .json, or .txt with a name per line from id 1"
+        None,
+        description="label map: .pbtxt, .json, or .txt with a name per line from id 1 (default: the "
+        "label_map.pbtxt of a package that jobs/train.py made)",
     )
     name: str | None = Field(
-        None, description="model_name in the tables (default: the file's or folder's name)"
+        None,
+        description="model_name in the tables (default: the registered, else the file's or folder's name)",
     )
     version: str | None = Field(
-        None, description="model_version in the tables (default: 12 digits of its digest)"
+        None,
+        description="model_version in the tables (default: the registered, else 12 digits of its digest)",
     )
     min_score: float = Field(0.05, ge=0, le=1, description="detections below are not written")
     max_detections: int | None = Field(None, gt=0, description="at most this many per image, best first")
@@ -152,7 +162,9 @@ class ModelSettings(Section):
         [], description="TensorFlow operations to accept in the model although they are refused by default"
     )
     broadcast_max_bytes: int = Field(
-        512 * MIB, ge=0, description="larger models are read by each machine from model.uri"
+        512 * MIB,
+        ge=0,
+        description="larger models are read by each machine from model.uri (registered ones never)",
     )
 
 

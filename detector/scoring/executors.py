@@ -14,6 +14,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from detector.media.filesystem import FileAccess
 from detector.models.package import pack_model
+from detector.models.registry import is_registered
 from detector.scoring.scorer import Scorer
 from detector.scoring.units import RESULT, UNIT
 from detector.scoring.worker import Worker
@@ -25,9 +26,12 @@ _TASK = t.StructType([t.StructField("task", t.IntegerType()), t.StructField("uni
 def create_worker(
     spark: SparkSession, scorer: Scorer, access: FileAccess, *, media: MediaSettings, run: RunSettings
 ) -> Worker:
-    """Make a worker that the executors can be sent, and broadcast its model unless that is too large."""
+    """Make a worker that the executors can be sent, and broadcast its model unless that is too large.
+
+    A model of the registry is broadcast whatever its size: executors never ask the registry.
+    """
     broadcast = None
-    if scorer.size_bytes <= scorer.settings.broadcast_max_bytes:
+    if scorer.size_bytes <= scorer.settings.broadcast_max_bytes or is_registered(scorer.settings.uri):
         broadcast = spark.sparkContext.broadcast(pack_model(scorer.path))
     return Worker(
         scorer_digest=scorer.digest,

@@ -287,8 +287,9 @@ def _sum_up(units: pa.Table, costs: Costs) -> Share:
 
 
 def _describe_settings(settings: ScoreSettings) -> str:
-    # Spark settings and the options of a URI may hold keys; neither tells what was scored.
-    described = settings.model_dump(mode="json", by_alias=True, exclude={"config", "spark"})
+    # Spark settings, the registry's URI and the options of a URI may hold keys; none tells what was scored.
+    secret = {"config": True, "spark": True, "model": {"registry_uri"}}
+    described = settings.model_dump(mode="json", by_alias=True, exclude=secret)
     described["media"]["paths"] = [name_medium(path) for path in settings.media.paths]
     described["model"]["uri"] = name_medium(settings.model.uri)
     return json.dumps(described)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detector.labels import LabelMap, read_label_map
+from detector.labels import LabelMap
 from detector.models.guard import check_digest, check_model
 from detector.models.inputs import choose_canvas_hw
 from detector.models.naming import name_model, name_version
-from detector.models.package import compute_digest, compute_size, fetch_model
-from detector.models.signature import ModelSignature, locate_model, read_signature
+from detector.models.package import compute_digest, compute_size
+from detector.models.signature import ModelSignature, read_signature
+from detector.models.source import find_model
 from detector.settings import ModelSettings, VideoSettings
 
 # Raised whenever decoding, letterboxing or an adapter changes what is found in the same picture.
@@ -71,11 +72,14 @@ def load_scorer(settings: ModelSettings) -> Scorer:
 
     Raises ``ModelError`` or ``LabelMapError``, by name.
     """
-    labels = LabelMap() if settings.labels is None else read_label_map(Path(settings.labels))
-    path = locate_model(fetch_model(settings.uri))
+    source = find_model(settings)
+    path = source.path
+    # What the workers get; the registry's URI, which may hold a password, isn't for them.
+    named = {"name": source.name, "version": source.version, "registry_uri": None}
+    settings = settings.model_copy(update=named)
     signature = read_signature(path)
     check_model(path, settings.trust_ops)
     choose_canvas_hw(signature.input, settings)  # refuses a model.input_hw that the model can't take
     digest = compute_digest(path)
     check_digest(digest, settings.sha256)
-    return Scorer(path, signature, settings, labels, digest, compute_size(path))
+    return Scorer(path, signature, settings, source.labels, digest, compute_size(path))
