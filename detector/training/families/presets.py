@@ -1,0 +1,62 @@
+"""KerasHub presets: a backbone with its weights from a preset's folder, or from a hub by name.
+
+Owns loading them and finding how they want their pixels. Refuses presets that are no backbone of pictures
+with a pyramid.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from detector.errors import ModelError
+from detector.training.families.backbone_catalogue import preprocess_pixels, scale_pixels
+
+Model = Any  # keras ships no types that mypy follows here
+Preprocess = Callable[[Any], Any]
+
+
+def load_preset_backbone(place: str, input_px: int) -> tuple[Model, Preprocess]:
+    """Load the backbone of a preset for canvases of ``input_px``, and what its pixels go through before.
+
+    ``place`` is a folder or a name. Of a whole RetinaNet, this is the network below its own pyramid. Raises
+    ``ModelError`` for a preset that can't be fetched or read, or whose backbone has no pyramid.
+    """
+    model = open_preset(place, input_px)
+    model = getattr(model, "image_encoder", model)
+    if not getattr(model, "pyramid_outputs", None):
+        raise ModelError(
+            f"{place}: a {type(model).__name__} has no feature maps by level; take a preset of ResNet, "
+            "EfficientNet, DenseNet, CSPNet or RetinaNet"
+        )
+    return model, find_preprocessing(place)
+
+
+def open_preset(place: str, input_px: int) -> Model:
+    """Load the whole backbone class of a preset with its weights; see ``load_preset_backbone``."""
+    import keras_hub
+
+    try:
+        return keras_hub.models.Backbone.from_preset(place, image_shape=(input_px, input_px, 3))
+    except Exception as error:  # a hub's clients raise classes of their own
+        text = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"model.weights: the preset {place} can't be loaded ({type(error).__name__}: {text}); by name it "
+            "needs a network: else fetch it elsewhere and give its folder"
+        ) from error
+
+
+def find_preprocessing(place: str) -> Preprocess:
+    """Find what a preset's pixels are multiplied by and what is added.
+
+    A preset without an image converter was saved from a bare backbone; those are taken to have learnt on
+    pixels standardised by ImageNet's means, as KerasHub's own ResNets have.
+    """
+    import keras_hub
+
+    try:
+        converter = keras_hub.layers.ImageConverter.from_preset(place)
+    except (ValueError, OSError, json.JSONDecodeError):
+        return lambda pixels: preprocess_pixels(pixels, "zero_to_one_standardised")
+    scale = 1.0 if converter.scale is None else converter.scale
+    offset = 0.0 if converter.offset is None else converter.offset
+    return lambda pixels: scale_pixels(pixels, scale, offset)
