@@ -168,7 +168,7 @@ def _find_package(whole: Path, uri: str) -> Path:
         if found.is_relative_to(whole.resolve()) and _is_model(found):
             return found
     raise ModelError(
-        f"{uri}: the version holds no SavedModel or frozen graph (its flavors: {', '.join(sorted(flavors))}); "
+        f"{uri}: the version holds no SavedModel or frozen graph (flavors: {', '.join(sorted(flavors))}); "
         "register a package of jobs/train.py"
     )
 

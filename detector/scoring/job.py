@@ -20,6 +20,7 @@ from pyspark.sql import functions as sf
 
 from detector.media.filesystem import FileAccess, build_access, name_medium
 from detector.media.listing import list_media
+from detector.models.registry import is_registered
 from detector.scoring.balance import Costs, cut_into_tasks, estimate_costs, order_units
 from detector.scoring.executors import count_slots, create_worker, score_on_executors
 from detector.scoring.manifest import list_manifest
@@ -288,10 +289,11 @@ def _sum_up(units: pa.Table, costs: Costs) -> Share:
 
 def _describe_settings(settings: ScoreSettings) -> str:
     # Spark settings, the registry's URI and the options of a URI may hold keys; none tells what was scored.
-    secret = {"config": True, "spark": True, "model": {"registry_uri"}}
-    described = settings.model_dump(mode="json", by_alias=True, exclude=secret)
+    described = settings.model_dump(mode="json", by_alias=True, exclude={"config", "spark"})
+    del described["model"]["registry_uri"]
     described["media"]["paths"] = [name_medium(path) for path in settings.media.paths]
-    described["model"]["uri"] = name_medium(settings.model.uri)
+    if not is_registered(settings.model.uri):
+        described["model"]["uri"] = name_medium(settings.model.uri)
     return json.dumps(described)
 
 
