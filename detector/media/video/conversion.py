@@ -113,7 +113,10 @@ def _create_canvas(geometry: _Geometry) -> tuple[PixelArray, PixelArray]:
     if letterbox is None:
         canvas = np.empty((geometry.height_px, geometry.width_px, 3), np.uint8)
         return canvas, canvas
-    height, width = letterbox.content_hw
-    is_filled = letterbox.content_hw == letterbox.canvas_hw
-    canvas = (np.empty if is_filled else np.zeros)((*letterbox.canvas_hw, 3), np.uint8)
-    return canvas, canvas[letterbox.top : letterbox.top + height, letterbox.left : letterbox.left + width]
+    (height, width), top, left = letterbox.content_hw, letterbox.top, letterbox.left
+    # Memory that was used before: that of np.zeros is fetched from the system, page by page, every time.
+    canvas = np.empty((*letterbox.canvas_hw, 3), np.uint8)
+    content = canvas[top : top + height, left : left + width]
+    canvas[:top] = canvas[top + height :] = 0
+    canvas[top : top + height, :left] = canvas[top : top + height, left + width :] = 0
+    return canvas, content

@@ -47,8 +47,8 @@ def convert_planes(frame: VideoFrame, out: PixelArray) -> None:
 
     Shrinks by averages of 2 x 2 pixels as often as they fit, the rest linearly; enlarges linearly.
     """
-    scaled = [_scale(_view(plane), (out.shape[0], out.shape[1])) for plane in frame.planes]
-    cv2.transform(cv2.merge(scaled), compute_matrix(choose_matrix(frame), is_full_range(frame)), out)
+    cv2.merge([_scale(_view(plane), (out.shape[0], out.shape[1])) for plane in frame.planes], out)
+    cv2.transform(out, compute_matrix(choose_matrix(frame), is_full_range(frame)), out)
 
 
 @cache
