@@ -16,6 +16,7 @@ ARCHITECTURES = {
     "retinanet": "detector.training.families.retinanet",
     "d_fine": "detector.training.families.d_fine",
     "faster_rcnn": "detector.training.families.faster_rcnn",
+    "cascade_rcnn": "detector.training.families.cascade_rcnn",
     "garden_retinanet": "detector.training.families.garden_retinanet",
 }
 
