@@ -40,7 +40,7 @@ def measure_model(
 
     ``model`` is a loaded one, which needs its ``labels`` (names by class id), or the settings of one, whose
     own labels count where none are given. ``images`` are names of pictures as in a split's manifest, None
-    takes all annotated ones. The rest is as in ``build_truths``, ``predict_images`` and ``assess_detections``;
+    takes all annotated ones. The rest: ``build_truths``, ``predict_images`` and ``assess_detections``;
     ``seed`` is that of the bootstrap.
 
     Detections below the model's ``min_score`` are not there to be counted: AP wants it near 0. Raises

@@ -45,9 +45,8 @@ def build_truths(
     a picture whose header can't be read, and where no picture is left.
     """
     annotations = select_annotations(dataset, images, unannotated_is_background=unannotated_is_background)
-    unknown = count_unknown(annotations, names_to_ids)
-    if unknown and not ignore_unknown:
-        raise EvaluationError(_describe_unknown(unknown, names_to_ids))
+    if not ignore_unknown:
+        refuse_unknown(count_unknown(annotations, names_to_ids), names_to_ids)
     paths = [dataset.root / annotation.image for annotation in annotations if annotation.image is not None]
     sizes = map_in_order(read_upright_size, paths, workers=workers)
     build = partial(_build_truth, names_to_ids=names_to_ids, cluster_iou=cluster_iou)
@@ -100,6 +99,19 @@ def count_unknown(annotations: Iterable[Annotation], names_to_ids: Mapping[str, 
     return dict(sorted(Counter(label for label in labels if label not in names_to_ids).items()))
 
 
+def refuse_unknown(unknown: Mapping[str, int], names_to_ids: Mapping[str, int]) -> None:
+    """Raise ``EvaluationError`` that names the classes without an id, if there are any."""
+    if not unknown:
+        return
+    shown = ", ".join(f"{name} ({count} boxes)" for name, count in list(unknown.items())[:_SHOWN_NAMES])
+    more = f" and {len(unknown) - _SHOWN_NAMES} more" if len(unknown) > _SHOWN_NAMES else ""
+    known = ", ".join(list(names_to_ids)[:_SHOWN_NAMES]) or "none: give its label map"
+    raise EvaluationError(
+        f"the model knows no class {shown}{more}; it knows {known}"
+        f"{', ...' if len(names_to_ids) > _SHOWN_NAMES else ''}. Rename the classes, or leave their boxes out"
+    )
+
+
 def map_names(names: Mapping[int, str]) -> dict[str, int]:
     """Turn a label map's names by id into ids by name; the lowest id keeps a name that two have.
 
@@ -142,13 +154,3 @@ def _has_area(box: Box) -> bool:
 def _order_corners(box: Box) -> list[float]:
     x_min, y_min, x_max, y_max = box.xyxy_px
     return [min(x_min, x_max), min(y_min, y_max), max(x_min, x_max), max(y_min, y_max)]
-
-
-def _describe_unknown(unknown: Mapping[str, int], names_to_ids: Mapping[str, int]) -> str:
-    shown = ", ".join(f"{name} ({count} boxes)" for name, count in list(unknown.items())[:_SHOWN_NAMES])
-    more = f" and {len(unknown) - _SHOWN_NAMES} more" if len(unknown) > _SHOWN_NAMES else ""
-    known = ", ".join(list(names_to_ids)[:_SHOWN_NAMES]) or "none: give its label map"
-    return (
-        f"the model knows no class {shown}{more}; it knows {known}"
-        f"{', ...' if len(names_to_ids) > _SHOWN_NAMES else ''}. Rename the classes, or leave their boxes out"
-    )

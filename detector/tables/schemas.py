@@ -1,7 +1,7 @@
 """The tables' columns: names, types and comments, the one place that says them.
 
-Owns ``scores``, ``detections`` and ``runs``. The pages in docs/tables/ are generated from here, the
-catalog's comments come from here, and every frame that is written is selected by these columns.
+Owns ``scores``, ``detections``, ``runs`` and ``thresholds``. The pages in docs/tables/ are generated from
+here, the catalog's comments come from here, and every frame that is written is selected by these columns.
 """
 
 from dataclasses import dataclass
@@ -220,4 +220,32 @@ RUNS = Table(
     ("started_at",),
 )
 
-ALL_TABLES = (SCORES, DETECTIONS, RUNS)
+THRESHOLDS = Table(
+    "thresholds",
+    "One row per class and evaluation of a model: the score from which its detections are believed. Of each "
+    "model and class the row evaluated last counts: see detections_above_threshold.",
+    (
+        Column("evaluation_id", _STRING, "the evaluation's own id", nullable=False),
+        *_MODEL,
+        Column("model_digest", _STRING, "SHA-256 of the model's files", nullable=False),
+        Column("class_id", _INT, "the label map's id", nullable=False),
+        Column("label", _STRING, "the label map's name, or class_N"),
+        Column("threshold", _DOUBLE, "score of the best F1; detections of this score count", nullable=False),
+        Column("low", _DOUBLE, "lower end of the threshold's interval, by other pictures like these"),
+        Column("high", _DOUBLE, "upper end of the threshold's interval"),
+        Column("f1", _DOUBLE, "harmonic mean of precision and recall at the threshold, 0 to 1"),
+        Column("f1_low", _DOUBLE, "lower end of the interval of F1 at this threshold"),
+        Column("f1_high", _DOUBLE, "upper end of the interval of F1 at this threshold"),
+        Column("precision", _DOUBLE, "part of the detections from the threshold that found an object"),
+        Column("recall", _DOUBLE, "part of the objects that were found from the threshold"),
+        Column("images", _LONG, "labelled pictures with objects of the class"),
+        Column("objects", _LONG, "labelled objects of the class"),
+        Column("confidence", _DOUBLE, "of the intervals, such as 0.95"),
+        Column("iou_threshold", _DOUBLE, "overlap from which a detection has found an object"),
+        Column("data", _STRING, "folder and split of the labelled pictures"),
+        Column("evaluated_at", _TIME, "UTC", nullable=False),
+    ),
+    ("model_digest", "class_id"),
+)
+
+ALL_TABLES = (SCORES, DETECTIONS, RUNS, THRESHOLDS)

@@ -1,13 +1,13 @@
 """The Delta tables of one place: a folder, or a schema of a catalog.
 
-Owns how the tables are named, made, read and written. Refuses every write but three: insert scores
-that aren't there yet, publish detections from them, append a run.
+Owns how the tables are named, made, read and written. Refuses every write but four: insert scores
+that aren't there yet, publish detections from them, append a run, append an evaluation's thresholds.
 """
 
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from pyspark.sql import DataFrame, SparkSession
 from detector.errors import SettingsError
 from detector.settings import TableSettings
 from detector.tables.detections import flatten_scores
-from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, Column, Table
+from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, THRESHOLDS, Column, Table
 
 _TRIES = 12
 _CONFLICTS = (
@@ -53,14 +53,14 @@ class TableStore:
     schema: str | None
     checkpoints: str
 
-    def create(self) -> None:
+    def create(self, tables: Iterable[Table] = ALL_TABLES) -> None:
         """Make the tables that aren't there yet, with comments and clustering; several may do so at once.
 
         A table of an older version of this project gets the columns that it lacks.
         """
         if self.schema is not None:
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {_quote(self.schema)}")
-        for table in ALL_TABLES:
+        for table in tables:
             if self._exists(table):
                 _retry(partial(self._add_columns, table))
             else:
@@ -101,6 +101,12 @@ class TableStore:
         """Append one row of the schema of ``RUNS``."""
         rows = run.select(*RUNS.column_names)
         _retry(partial(self._append, rows, RUNS))
+
+    def append_thresholds(self, thresholds: DataFrame) -> None:
+        """Append one evaluation's rows, of the schema of ``THRESHOLDS``; the table is made if need be."""
+        self.create([THRESHOLDS])
+        rows = thresholds.select(*THRESHOLDS.column_names)
+        _retry(partial(self._append, rows, THRESHOLDS))
 
     def name_of(self, table: Table) -> str:
         """Name a table as SQL does: delta.`folder/scores` or catalog.schema.scores."""
