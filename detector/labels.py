@@ -1,4 +1,4 @@
-"""Label maps: which name a class_id has, read from pbtxt, classes.txt or JSON.
+"""Label maps: which name a class_id has, read from pbtxt, classes.txt or JSON, written as pbtxt.
 
 Owns the three file formats. Refuses ids given twice, ids below 1 in a pbtxt, and files of no entries;
 an id without a name is shown as ``class_N``.
@@ -62,6 +62,15 @@ def read_label_map(path: Path) -> LabelMap:
         return LabelMap(_collect(entries))
     except (text_format.ParseError, ValueError, TypeError, KeyError) as error:
         raise LabelMapError(f"label map {path}: {error}; expected {_FORMATS}") from error
+
+
+def write_label_map(labels: LabelMap, path: Path) -> None:
+    """Write a label map in the TF Object Detection API's pbtxt format."""
+    items = [
+        f"item {{\n  id: {key}\n  name: {json.dumps(name)}\n}}\n"
+        for key, name in sorted(labels.names.items())
+    ]
+    path.write_text("".join(items), encoding="utf-8")
 
 
 def _parse_pbtxt(text: str) -> list[tuple[int, str]]:
