@@ -39,6 +39,7 @@ from detector.measurement.truths import (
     select_annotations,
     select_split,
 )
+from detector.media.filesystem import name_medium
 
 Watch = Callable[[str], Progress]  # names what is being done; is told how far it is
 
@@ -155,7 +156,9 @@ def _name_subject(settings: EvaluateSettings, detected: Detected) -> Subject:
     data = settings.data
     split = "" if data.split is None else f", {data.split_name} of {data.split}"
     model = detected.model
-    return Subject(model.name, model.version, model.digest, f"{data.root.absolute()}{split}", detected.source)
+    return Subject(
+        model.name, model.version, model.digest, f"{name_medium(str(data.root))}{split}", detected.source
+    )
 
 
 def _write(settings: EvaluateSettings, measurement: Measurement, model: Path | None) -> None:
