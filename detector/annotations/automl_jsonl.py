@@ -60,7 +60,7 @@ def write_automl_jsonl(dataset: Dataset, folder: Path, options: WriteOptions | N
     options = options or WriteOptions()
     if not options.uri_prefix.startswith("gs://"):
         raise SettingsError(
-            "automl-jsonl: name the bucket that will hold the pictures: uri_prefix=gs://BUCKET/"
+            "automl-jsonl: name the bucket that will hold the pictures: --uri_prefix gs://BUCKET/"
         )
     prefix = options.uri_prefix.rstrip("/")
     losses, target = Losses("automl-jsonl"), Target(folder, dataset, options.pictures)

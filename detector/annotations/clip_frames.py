@@ -31,16 +31,16 @@ def take_frames(settings: FramesSettings, watch: Callable[[str], Progress]) -> F
     Wanted are the frames shown at 0, ``every``, 2 * ``every`` and so on from the file's start, each once. A
     file that holds the same picture already is left alone.
 
-    Raises ``SettingsError`` where two videos have one name, or another picture has the name of a frame.
-    Raises ``MediaError`` of the first video that can't be read to its end, after all the others are done;
-    what came before the damage is kept.
+    A video that can't be read to its end is among the result's failures; what came before the damage is
+    kept, and the others are done. Raises ``SettingsError`` where two videos have one name, or another
+    picture has the name of a frame.
     """
     clips = {video.stem: video for video in settings.videos}
     if len(clips) < len(settings.videos):
         raise SettingsError("two of the videos share a name, and so would their pictures: rename one")
     settings.out.mkdir(parents=True, exist_ok=True)
     counts: dict[str, int] = {}
-    failures: list[MediaError] = []
+    failures: list[str] = []
     for clip, video in clips.items():
         counts[clip] = 0
         try:
@@ -48,10 +48,8 @@ def take_frames(settings: FramesSettings, watch: Callable[[str], Progress]) -> F
                 _write_picture(frame, settings, clip)
                 counts[clip] += 1
         except MediaError as error:
-            failures.append(type(error)(f"{video}: {error} ({counts[clip]:,} pictures were taken)"))
-    if failures:
-        raise failures[0]
-    return FramesResult(settings.out, counts)
+            failures.append(f"{video}: {error}")
+    return FramesResult(settings.out, counts, tuple(failures))
 
 
 def _read_wanted(settings: FramesSettings, video: Path, progress: Progress) -> Iterator["VideoFrame"]:

@@ -1,6 +1,6 @@
 """What each command of jobs/dataset.py has done, for whoever tells it to a person.
 
-Owns the exit codes 0 and 2. Opens no files, so that what shows results can import it.
+Owns the exit codes. Opens no files, so that what shows results can import it.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from detector.annotations.problems import Problem
 from detector.annotations.split_manifest import SplitRow
 from detector.annotations.writing import Loss
 
-DONE, BROKEN = 0, 2
+DONE, FAILED, BROKEN = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,23 @@ class SplitResult:
 
 @dataclass(frozen=True)
 class ConvertResult:
-    """How many pictures were read, what the format lost, and which files could not be read."""
+    """How many pictures and boxes were read, what the format lost, and which files could not be read."""
 
     to: str
     out: Path
     pictures: int
+    boxes: int
     losses: tuple[Loss, ...]
     problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
 class FramesResult:
-    """How many pictures were taken out of each clip."""
+    """How many pictures were taken out of each clip, and which videos could not be read to their end."""
 
     out: Path
     frames: dict[str, int]
+    failures: tuple[str, ...] = ()
 
 
 def choose_exit_code(problems: Iterable[Problem]) -> int:

@@ -6,6 +6,7 @@ Refuses to print: what there is to say is returned.
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from detector.annotations.checks import CheckOptions, check_dataset
@@ -96,9 +97,17 @@ def split_folder(settings: SplitSettings, watch: Watch) -> SplitResult:
 
 
 def convert_folder(settings: ConvertSettings, watch: Watch) -> ConvertResult:
-    """Write a folder in another format; tell what was lost, and which files could not be read."""
+    """Write a folder, or one part of its split, in another format.
+
+    Tells what was lost, and which files could not be read. Raises ``SettingsError`` for a split or label map
+    that can't be read, a part that the split has not, and what the format can't do without.
+    """
     labels = LabelMap() if settings.labels is None else read_label_map(settings.labels)
+    wanted = None if settings.split is None else _choose_part(settings.split, settings.part)
     dataset, problems = _read(settings, watch)
+    if wanted is not None:
+        chosen = (annotation for annotation in dataset.annotations if str(annotation.image) in wanted)
+        dataset = replace(dataset, annotations=tuple(chosen))
     options = WriteOptions(
         pictures=settings.pictures,
         labels=tuple(labels.names[class_id] for class_id in sorted(labels.names)),
@@ -108,7 +117,17 @@ def convert_folder(settings: ConvertSettings, watch: Watch) -> ConvertResult:
     )
     losses = convert_dataset(dataset, settings.to, settings.out, options)
     pictures = sum(annotation.image is not None for annotation in dataset.annotations)
-    return ConvertResult(settings.to, settings.out, pictures, tuple(losses), tuple(problems))
+    boxes = sum(dataset.count_boxes().values())
+    return ConvertResult(settings.to, settings.out, pictures, boxes, tuple(losses), tuple(problems))
+
+
+def _choose_part(manifest: Path, part: str | None) -> frozenset[str]:
+    rows = read_split_manifest(manifest)
+    images = frozenset(row.image for row in rows if row.split == part)
+    if not images:
+        parts = ", ".join(sorted({row.split for row in rows}))
+        raise SettingsError(f"{manifest} has no part {part!r}: choose one of {parts}")
+    return images
 
 
 def _read(settings: DatasetSettings, watch: Watch) -> tuple[Dataset, list[Problem]]:

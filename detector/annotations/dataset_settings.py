@@ -35,14 +35,14 @@ def parse_duration_s(given: object) -> object:
 Duration = Annotated[float, BeforeValidator(parse_duration_s)]
 
 
+FormatName = Literal["voc", "coco", "yolo", "createml", "tfrecord", "label-studio", "automl-jsonl"]
+
+
 class DatasetSettings(JobSettings):
     """What the commands on a folder of annotated pictures share."""
 
     folder: CliPositionalArg[Path] = Field(description="the folder that holds pictures and annotations")
-    format: str = Field(
-        "voc",
-        description="of the annotations: voc, coco, yolo, createml, tfrecord, label-studio, automl-jsonl",
-    )
+    format: FormatName = Field("voc", description="of the annotations")
     images: Path | None = Field(None, description="folder in it that alone holds pictures")
     annotations: Path | None = Field(
         None, description="folder (or document) in it that alone holds annotations"
@@ -134,14 +134,22 @@ class ConvertSettings(DatasetSettings):
 
     model_config = SettingsConfigDict(cli_prog_name="dataset.py convert")
 
-    to: str = Field(description="format to write: the same names as format")
+    to: FormatName = Field(description="format to write")
     out: Path = Field(description="folder to write to")
+    split: Path | None = Field(None, description="a split's manifest: only the pictures of part are written")
+    part: str | None = Field(None, description="which part of the split: train, val or test")
     pictures: Literal["reference", "copy", "link"] = Field(
         "reference", description="reference leaves pictures where they are, copy and link put them into out"
     )
     labels: Path | None = Field(None, description="label map: its classes alone, in its order")
     uri_prefix: str = Field("", description="goes before each picture's path where the format wants a URI")
     shards: int | None = Field(None, gt=0, description="TFRecord files (default: one for 1,000 pictures)")
+
+    @model_validator(mode="after")
+    def _name_both(self) -> Self:
+        if (self.split is None) != (self.part is None):
+            raise ValueError("split and part belong together: --split split.csv --part train")
+        return self
 
 
 class FramesSettings(JobSettings):

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from detector.annotations.command_results import (
     DONE,
+    FAILED,
     ConvertResult,
     FramesResult,
     SplitResult,
@@ -65,16 +66,19 @@ def show_conversion(result: ConvertResult, console: Console) -> int:
     print_problems(result.problems, console)
     for loss in result.losses:
         console.print(Text(f"lost: {_escape(str(loss))}"))
-    console.print(Text(f"{result.out}: {result.pictures:,} pictures read, written as {result.to}"))
+    read = f"{result.pictures:,} pictures and {result.boxes:,} boxes read, written as {result.to}"
+    console.print(Text(f"{result.out}: {read}"))
     return choose_exit_code(result.problems)
 
 
 def show_frames(result: FramesResult, console: Console) -> int:
-    """Print how many pictures came from each clip, and give the exit code."""
+    """Print how many pictures came from each clip and which videos are damaged, and give the exit code."""
     for clip, count in result.frames.items():
         console.print(Text(f"{_escape(clip)}: {count:,} pictures"))
     console.print(Text(f"{result.out}: {sum(result.frames.values()):,} pictures to annotate"))
-    return DONE
+    for failure in result.failures:
+        console.print(Text(f"error: {_escape(failure)}", style=_STYLES["error"]), soft_wrap=True)
+    return FAILED if result.failures else DONE
 
 
 def print_problems(problems: tuple[Problem, ...], console: Console) -> None:

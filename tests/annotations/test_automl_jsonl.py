@@ -67,7 +67,7 @@ def test_boxes_beyond_vertex_ais_limit_are_lost_and_counted(tmp_path):
 @pytest.mark.parametrize("prefix", ["", "s3://bucket/", "/data/"])
 def test_without_a_bucket_nothing_is_written(tmp_path, prefix):
     """The message says what to set."""
-    with pytest.raises(SettingsError, match="uri_prefix=gs://"):
+    with pytest.raises(SettingsError, match="--uri_prefix gs://"):
         write_automl_jsonl(Dataset(tmp_path, ()), tmp_path / "out", WriteOptions(uri_prefix=prefix))
     assert not (tmp_path / "out").exists()
 

@@ -1,5 +1,6 @@
 """A folder of drawn pictures annotated without a mistake, to plant mistakes in."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from detector.annotations.shapes import SHAPE_NAMES, draw_picture, seed_generato
 from detector.annotations.voc_xml import format_voc
 
 WIDTH_PX, HEIGHT_PX = 120, 90
+JOB = Path(__file__).resolve().parents[3] / "jobs" / "dataset.py"
 
 
 def write_xml(path, boxes, *, size_wh_px=(WIDTH_PX, HEIGHT_PX)):
@@ -41,6 +43,15 @@ def give_write_xml():
 def give_draw():
     """Give the function that draws a picture."""
     return draw
+
+
+@pytest.fixture(scope="session")
+def run_job():
+    """Give the job's main, as a function of its arguments."""
+    spec = importlib.util.spec_from_file_location("dataset_job", JOB)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda *arguments: module.main([str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from detector.annotations.clip_frames import take_frames
 from detector.annotations.dataset_settings import FramesSettings
 from detector.annotations.grouping import group_pictures
 from detector.annotations.picture_facts import examine_pictures
-from detector.errors import MediaError, SettingsError
+from detector.errors import SettingsError
 
 
 @pytest.fixture
@@ -71,11 +71,15 @@ def test_range_of_a_clip(clip, tmp_path):
 
 
 def test_a_broken_video_does_not_stop_the_others(clip, tmp_path):
-    """It is told by name, after the whole one is done."""
+    """Each is told by name, with what is wrong; the whole one is done."""
     broken = tmp_path / "broken.avi"
     broken.write_bytes(clip.read_bytes()[:200])
-    with pytest.raises(MediaError, match=r"broken\.avi"):
-        take(broken, clip, out=tmp_path / "out", every="1s")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    result = take(broken, tmp_path / "empty.mp4", clip, out=tmp_path / "out", every="1s")
+    assert [
+        name in failure for name, failure in zip(("broken.avi", "empty.mp4"), result.failures, strict=True)
+    ] == [True] * 2
+    assert result.frames == {"broken": 0, "empty": 0, "my clip": 5}
     assert len(list((tmp_path / "out").glob("my clip*"))) == 5
 
 

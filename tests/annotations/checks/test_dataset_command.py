@@ -1,24 +1,11 @@
 """jobs/dataset.py from the outside: what it prints, writes and returns."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 from detector.annotations.dataset_settings import CheckSettings, SplitSettings
 from detector.annotations.split_manifest import read_split_manifest
-
-JOB = Path(__file__).resolve().parents[3] / "jobs" / "dataset.py"
-
-
-@pytest.fixture(scope="module")
-def run_job():
-    """Give the job's main, as a function of its arguments."""
-    spec = importlib.util.spec_from_file_location("dataset_job", JOB)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return lambda *arguments: module.main([str(argument) for argument in arguments])
 
 
 def test_check_of_clean_data_is_exit_code_0(run_job, photos, capsys):
@@ -70,14 +57,6 @@ def test_split_leaves_out_what_can_not_be_used(run_job, photos, tmp_path):
     assert run_job("split", photos, "--out", tmp_path / "split.parquet") == 2
     images = {row.image for row in read_split_manifest(tmp_path / "split.parquet")}
     assert images == {f"photo_{number}.jpg" for number in range(12)} - {"photo_1.jpg", "photo_2.jpg"}
-
-
-@pytest.mark.parametrize("to", ["coco", "voc"])
-def test_convert_writes_another_folder(run_job, photos, tmp_path, to, capsys):
-    """Twelve pictures in, and out again in the other format."""
-    assert run_job("convert", photos, "--to", to, "--out", tmp_path / "out") == 0
-    assert "12 pictures read" in capsys.readouterr().out
-    assert list((tmp_path / "out").rglob("*.*"))
 
 
 @pytest.mark.parametrize(
