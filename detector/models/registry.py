@@ -6,6 +6,7 @@ all it takes. Shows no secrets of a URI. Asked on the driver alone: executors ge
 """
 
 import atexit
+import logging
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from detector.errors import InstallationError, ModelError
+from detector.errors import DetectorError, InstallationError, ModelError
 from detector.models.signature import locate_model
 
 PACKAGE_ARTIFACT = "package"  # the name that registration gives the package's folder
@@ -53,6 +54,7 @@ def import_mlflow() -> Any:  # noqa: ANN401 (MLflow's modules are not typed here
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _TRIES)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         import mlflow
     except ModuleNotFoundError as error:
@@ -61,6 +63,7 @@ def import_mlflow() -> Any:  # noqa: ANN401 (MLflow's modules are not typed here
         raise InstallationError(
             "models:/ and experiments need MLflow: install this project with its extra train"
         ) from error
+    logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)  # tells that it made its tables
     return mlflow
 
 
@@ -105,26 +108,26 @@ def fetch_registered(
     with name_failures(f"{uri} in the registry {hide_secrets(registry)}", registry):
         client = mlflow.MlflowClient(tracking_uri=registry, registry_uri=registry)
         version = wanted.version or client.get_model_version_by_alias(wanted.name, wanted.alias).version
-        # Through the version's own address, for aliases may move meanwhile.
         whole = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{_SCHEME}{wanted.name}/{version}",
+            artifact_uri=_locate_files(client, wanted.name, version, registry),
             dst_path=str(folder),
-            tracking_uri=registry,
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or registry,  # whose files they may be
             registry_uri=registry,
         )
     return RegisteredModel(_find_package(Path(whole), uri), wanted.name, str(version))
 
 
 @contextmanager
-def name_failures(what: str, registry: str) -> Iterator[None]:
-    """Turn MLflow's and the network's errors into ``ModelError`` that says ``what`` was asked for."""
+def name_failures(what: str, uri: str, error_class: type[DetectorError] = ModelError) -> Iterator[None]:
+    """Turn errors of MLflow, its database and the network into ours: ``what`` was asked, without secrets."""
     mlflow = import_mlflow()
+    from sqlalchemy.exc import SQLAlchemyError  # a dependency of MLflow
+
     try:
         yield
-    except (mlflow.exceptions.MlflowException, OSError) as error:
+    except (mlflow.exceptions.MlflowException, OSError, SQLAlchemyError) as error:
         # Neither the cause nor its trace: both may hold the URI with its password.
-        said = _shorten(str(error), registry)
-        raise ModelError(f"{what}: {said}") from None
+        raise error_class(f"{what}: {_shorten(str(error), uri)}") from None
 
 
 def hide_secrets(uri: str) -> str:
@@ -139,6 +142,13 @@ def hide_secrets(uri: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def _locate_files(client: Any, name: str, version: str, registry: str) -> str:  # noqa: ANN401
+    # Of models:/ MLflow asks the registry that it's given for Databricks alone, for others its global one.
+    if registry.startswith("databricks"):
+        return f"{_SCHEME}{name}/{version}"
+    return str(client.get_model_version_download_uri(name, version))
+
+
 def _read_environment(uri: str) -> str:
     for variable in ("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"):
         if value := os.environ.get(variable):
@@ -149,9 +159,9 @@ def _read_environment(uri: str) -> str:
     )
 
 
-def _shorten(text: str, registry: str) -> str:
-    parts = urlsplit(registry)
-    text = text.replace(registry, hide_secrets(registry))
+def _shorten(text: str, uri: str) -> str:
+    parts = urlsplit(uri)
+    text = text.replace(uri, hide_secrets(uri))
     for secret in filter(None, (parts.password, parts.query)):
         text = text.replace(secret, "***")
     return " ".join(text.split())[:500]
