@@ -31,8 +31,8 @@ _IMAGE_AXES = 4
 class Backbone:
     """One built backbone.
 
-    ``model`` takes float32 pixels 0 to 255 [B, S, S, 3] and gives a dict of level to feature map
-    [B, S / 2^level, S / 2^level, width]. ``stages`` are its layers that have weights, finest first: up to
+    ``model`` takes float32 pixels 0 to 255 [B, S, S, 3] and gives a dict of feature maps P3, P4 and so on,
+    [B, S / 2^level, S / 2^level, width] (a SavedModel takes no numbers as keys). ``stages`` are its layers that have weights, finest first: up to
     stride 2 (or a stem's 4), then one list for each halving.
     """
 
@@ -42,7 +42,12 @@ class Backbone:
     @property
     def levels(self) -> tuple[int, ...]:
         """Give the levels, finest first."""
-        return tuple(sorted(self.model.output))
+        return tuple(sorted(self.maps))
+
+    @property
+    def maps(self) -> Maps:
+        """Give the model's symbolic outputs by level, to build on."""
+        return read_levels(self.model.output)
 
 
 def build_backbone(
@@ -97,7 +102,17 @@ def find_maps(body: Model, ends: str) -> dict[int, Any]:
 
 def find_pyramid(body: Model) -> dict[int, Any]:
     """Give the maps that a KerasHub backbone names itself, as P2, P3 and so on."""
-    return {int(name.removeprefix("P")): output for name, output in body.pyramid_outputs.items()}
+    return read_levels(body.pyramid_outputs)
+
+
+def read_levels(maps: Mapping[str, Any]) -> dict[int, Any]:
+    """Turn the keys P3, P4 and so on into levels."""
+    return {int(name.removeprefix("P")): output for name, output in maps.items()}
+
+
+def name_levels(maps: Maps) -> dict[str, Any]:
+    """Turn levels into the keys P3, P4 and so on."""
+    return {f"P{level}": output for level, output in maps.items()}
 
 
 def assemble_backbone(
@@ -111,7 +126,9 @@ def assemble_backbone(
             f"model.levels is [{levels[0]}, {levels[1]}], but {body.name} has levels {sorted(maps)}: take "
             "the finest and the coarsest among them, or another backbone"
         )
-    cut = keras.Model(body.inputs, {level: maps[level] for level in wanted}, name=f"{body.name}_body")
+    cut = keras.Model(
+        body.inputs, name_levels({level: maps[level] for level in wanted}), name=f"{body.name}_body"
+    )
     pixels = keras.Input(body.input_shape[1:], name="pixels")
     model = keras.Model(pixels, cut(preprocess(pixels)), name="backbone")
     return Backbone(model, list_stages(cut))

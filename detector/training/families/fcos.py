@@ -91,7 +91,7 @@ def build_network(backbone: Backbone, grid: LocationGrid, *, width: int, depth: 
     Input: the backbone's. Output float32 [B, L, class_count + 5]: class logits; the distances to the top,
     left, bottom and right of the box, in strides, at least 0; the logit of the centerness.
     """
-    maps = backbone.model.output
+    maps = backbone.maps
     heads = _build_heads(grid.class_count, width, depth)
     outputs: list[Any] = []
     above: Any = None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py  # Keras's own format of weights
+import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from detector.errors import ModelError
