@@ -24,15 +24,14 @@ def check_labels(
     ``class-unknown``, an error: not among the ``known`` names of a label map, where one is given.
     ``class-blanks``: blanks around the name. ``class-nearly-equal``: equal to a more frequent name but for
     case, blanks, "-" and "_", or, where it is far rarer, but for one letter. ``class-rare``: fewer boxes
-    than ``rare_fraction`` of the median of the other classes. These are warnings.
+    than ``rare_fraction`` of the median of the other classes, those left out whose names are mistaken.
+    These are warnings.
     """
     counts = dataset.count_boxes()
     places = _find_first_places(dataset)
-    found = {
-        **_find_rare(counts, rare_fraction),
-        **_find_nearly_equal(counts, known or ()),
-        **_find_unknown(counts, known),
-    }
+    mistaken = _find_nearly_equal(counts, known or ()) | _find_unknown(counts, known)
+    meant = {label: count for label, count in counts.items() if label not in mistaken}
+    found = _find_rare(meant, rare_fraction) | mistaken
     severity = {"class-unknown": "error"}
     return [
         Problem(code, severity.get(code, "warning"), *places[label], message, advice)  # type: ignore[arg-type]
@@ -87,7 +86,7 @@ def _find_unknown(
             (name for name in known if is_one_typo_apart(name, label)), None
         )
         hint = f"; did you mean {near!r}?" if near else ""
-        message = f"class {label!r} of {counts[label]} boxes is not in the label map{hint}"
+        message = f"class {label!r} of {_count_boxes(counts[label])} is not in the label map{hint}"
         found[label] = ("class-unknown", message, "rename it, or add it to the label map")
     return found
 
@@ -102,7 +101,8 @@ def _find_nearly_equal(counts: Mapping[str, int], known: Collection[str]) -> dic
         is_same = normalise_label(frequent) == normalise_label(label)
         is_typo = counts[label] <= _TYPO_FRACTION * counts[frequent] and is_one_typo_apart(frequent, label)
         if (is_same or is_typo) and label not in found and not {frequent, label} <= set(known):
-            message = f"class {label!r} of {counts[label]} boxes is nearly {frequent!r} of {counts[frequent]}"
+            rare = f"class {label!r} of {_count_boxes(counts[label])}"
+            message = f"{rare} is nearly {frequent!r} of {counts[frequent]:,}"
             found[label] = ("class-nearly-equal", message, "rename it if both are the same class")
     return found
 
@@ -112,6 +112,11 @@ def _find_rare(counts: Mapping[str, int], rare_fraction: float) -> dict[str, tup
     for label, count in counts.items():
         others = [other for name, other in counts.items() if name != label]
         if others and count < rare_fraction * statistics.median(others):
-            message = f"class {label!r} has {count} boxes, the others {statistics.median(others):g} (median)"
+            usual = f"the others {statistics.median(others):g} (median)"
+            message = f"class {label!r} has {_count_boxes(count)}, {usual}"
             found[label] = ("class-rare", message, "annotate more of it, or weigh it in training")
     return found
+
+
+def _count_boxes(count: int) -> str:
+    return f"{count:,} box{'' if count == 1 else 'es'}"

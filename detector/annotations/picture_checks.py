@@ -28,7 +28,7 @@ def check_belonging(dataset: Dataset, *, unannotated_is_background: bool) -> lis
             )
         elif annotation.source is None and not unannotated_is_background:
             message = "nobody has annotated it; it is left out"
-            advice = "annotate it, or tell that such pictures are background"
+            advice = "annotate it, or --background tells that such pictures hold no object"
             problems.append(
                 Problem("image-without-annotation", "warning", str(annotation.image), None, message, advice)
             )

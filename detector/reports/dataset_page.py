@@ -20,7 +20,8 @@ from rich.console import Console
 from detector.annotations.command_results import CheckResult, choose_exit_code
 from detector.annotations.dataset_report import QUANTILES, Report, ShownPicture
 from detector.annotations.problems import Problem
-from detector.reports.dataset_text import describe_boxes, describe_value, describe_verdict, print_report
+from detector.reports.dataset_text import print_report
+from detector.reports.dataset_words import describe_boxes, describe_value, describe_verdict, quote_blanks
 from detector.reports.pictures import Embedder
 
 MAX_PROBLEMS_PER_KIND = 200
@@ -76,6 +77,7 @@ def write_dataset_page(report: Report, out: Path, *, title: str | None = None) -
         "quantiles": ["smallest", *(f"{share:.0%}" for share in QUANTILES[1:-1]), "largest"],
         "pictures": _embed_pictures(report.pictures),
         "choose_style": choose_style,
+        "quote_blanks": quote_blanks,
         "describe_value": describe_value,
         "opens_all": len(report.problems) <= MAX_PROBLEMS_OPEN,
         "style": style,

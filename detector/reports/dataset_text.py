@@ -19,13 +19,19 @@ from detector.annotations.command_results import (
     SplitResult,
     choose_exit_code,
 )
-from detector.annotations.dataset_report import QUANTILES, AnchorFit, Measure, Report
+from detector.annotations.dataset_report import QUANTILES, Report
 from detector.annotations.problems import Problem
+from detector.reports.dataset_words import (
+    describe_boxes,
+    describe_counts,
+    describe_value,
+    describe_verdict,
+    escape,
+    quote_blanks,
+)
 
 SHOWN_PER_CODE = 5
 SHOWN_CLASSES = 40
-SHOWN_WHOLE_FROM_PX = 100
-SHOWN_FROM_SHARE = 0.0005  # less is 0.0%
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -51,7 +57,7 @@ def show_split(result: SplitResult, console: Console) -> int:
         rows = [row for row in result.rows if not label or label in row.labels]
         counts = Counter(row.split for row in rows)
         table.add_row(
-            Text(f"with {_escape(label)}" if label else "all"),
+            Text(f"with {escape(label)}" if label else "all"),
             *(f"{counts[name]:,}" for name in result.splits),
         )
     console.print(table)
@@ -65,7 +71,7 @@ def show_conversion(result: ConvertResult, console: Console) -> int:
     """Print what was written and what was lost, and give the exit code."""
     print_problems(result.problems, console)
     for loss in result.losses:
-        console.print(Text(f"lost: {_escape(str(loss))}"))
+        console.print(Text(f"lost: {escape(str(loss))}"))
     read = f"{result.pictures:,} pictures and {result.boxes:,} boxes read, written as {result.to}"
     console.print(Text(f"{result.out}: {read}"))
     return choose_exit_code(result.problems)
@@ -74,10 +80,10 @@ def show_conversion(result: ConvertResult, console: Console) -> int:
 def show_frames(result: FramesResult, console: Console) -> int:
     """Print how many pictures came from each clip and which videos are damaged, and give the exit code."""
     for clip, count in result.frames.items():
-        console.print(Text(f"{_escape(clip)}: {count:,} pictures"))
+        console.print(Text(f"{escape(clip)}: {count:,} pictures"))
     console.print(Text(f"{result.out}: {sum(result.frames.values()):,} pictures to annotate"))
     for failure in result.failures:
-        console.print(Text(f"error: {_escape(failure)}", style=_STYLES["error"]), soft_wrap=True)
+        console.print(Text(f"error: {escape(failure)}", style=_STYLES["error"]), soft_wrap=True)
     return FAILED if result.failures else DONE
 
 
@@ -90,97 +96,17 @@ def print_problems(problems: tuple[Problem, ...], console: Console) -> None:
         console.print(Text(f"\n{severity} {code}: {len(alike):,}", style=_STYLES[severity]))
         for problem in alike[:SHOWN_PER_CODE]:
             place = problem.file if problem.line is None else f"{problem.file}:{problem.line}"
-            console.print(Text(f"  {_escape(place)}: {_escape(problem.message)}"), soft_wrap=True)
+            console.print(Text(f"  {escape(place)}: {escape(problem.message)}"), soft_wrap=True)
         if len(alike) > SHOWN_PER_CODE:
             console.print(f"  and {len(alike) - SHOWN_PER_CODE:,} more")
         for advice in sorted({problem.advice for problem in alike}):
-            console.print(Text(f"  -> {_escape(advice)}"), soft_wrap=True)
-
-
-def describe_counts(report: Report) -> list[str]:
-    """Tell how many images and boxes there are, in a line or two."""
-    images = [
-        f"{report.images:,} images: {report.annotated:,} annotated",
-        f"{report.background:,} background",
-    ]
-    if report.unannotated:
-        images.append(f"{report.unannotated:,} that nobody annotated (left out)")
-    if report.left_out:
-        images.append(f"{report.left_out:,} annotation files that can't be used (left out)")
-    flags = [
-        f"{count:,} {name}"
-        for name, count in (
-            ("difficult", report.difficult),
-            ("truncated", report.truncated),
-            ("occluded", report.occluded),
-        )
-        if count
-    ]
-    boxes = (
-        f"{report.boxes:,} boxes of {len(report.classes):,} class{'' if len(report.classes) == 1 else 'es'}"
-    )
-    return [", ".join(images), ", ".join([boxes, *flags])]
-
-
-def describe_boxes(report: Report) -> list[str]:
-    """Tell how anchors meet the boxes, and where several boxes are around one object."""
-    lines = []
-    anchors, clusters = report.anchors, report.clusters
-    if anchors.boxes:
-        lines.append(_describe_anchors(anchors))
-    if clusters.objects:
-        lines.append(
-            f"{clusters.objects:,} objects have several boxes of their class (IoU above "
-            f"{clusters.min_iou}): {clusters.boxes:,} boxes in {clusters.images:,} images, the first of them "
-            f"{_escape(clusters.first_image)}; each object counts once in an evaluation"
-        )
-    return lines
-
-
-def _describe_anchors(anchors: AnchorFit) -> str:
-    (least_px, most_px), (widest, longest) = anchors.sides_px, anchors.ratios
-    common = (
-        f"a common anchor (sides {least_px:.0f} to {most_px:.0f} px, aspect ratios {widest:g} to "
-        f"{longest:g}) by IoU {anchors.min_iou}"
-    )
-    if anchors.unmatched_share < SHOWN_FROM_SHARE:
-        some = "nearly every" if anchors.unmatched_share else "every"
-        return f"At {anchors.canvas_px} px, {some} box overlaps {common}"
-    return (
-        f"At {anchors.canvas_px} px, {anchors.unmatched_share:.1%} of the boxes don't overlap {common}: "
-        f"{anchors.too_small_share:.1%} are too small, {anchors.too_large_share:.1%} too large, "
-        f"{anchors.too_long_share:.1%} too long"
-    )
-
-
-def describe_verdict(report: Report) -> str:
-    """Tell in one line whether the data can be trained on.
-
-    >>> from types import SimpleNamespace
-    >>> counts = {"error": 1, "warning": 0, "note": 2}
-    >>> describe_verdict(SimpleNamespace(count_severities=lambda: counts, breaks_training=True))
-    '1 error, 0 warnings, 2 notes: mend the errors before training'
-    """
-    counts = [f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in report.count_severities().items()]
-    advice = "mend the errors before training" if report.breaks_training else "nothing would break training"
-    return f"{', '.join(counts)}: {advice}"
-
-
-def describe_value(measure: Measure, value: float) -> str:
-    """Write a measure's value the way people read it: pixels, a ratio, or a part in percent.
-
-    >>> [describe_value(Measure("", unit, ()), 0.4567) for unit in ("px", "of the picture", "width / height")]
-    ['0.5', '45.7%', '0.46']
-    """
-    if measure.unit == "px":
-        return f"{value:,.0f}" if value >= SHOWN_WHOLE_FROM_PX else f"{value:.1f}".removesuffix(".0")
-    return f"{value:.1%}" if measure.unit == "of the picture" else f"{value:.2f}"
+            console.print(Text(f"  -> {escape(advice)}"), soft_wrap=True)
 
 
 def _list_classes(report: Report) -> Table:
     table = Table("class", *(Column(name, justify="right") for name in ("boxes", "images")), box=None)
     for row in report.classes[:SHOWN_CLASSES]:
-        table.add_row(Text(_escape(row.label)), f"{row.boxes:,}", f"{row.images:,}")
+        table.add_row(Text(escape(quote_blanks(row.label))), f"{row.boxes:,}", f"{row.images:,}")
     if len(report.classes) > SHOWN_CLASSES:
         table.add_row(f"and {len(report.classes) - SHOWN_CLASSES:,} more")
     return table
@@ -193,8 +119,3 @@ def _list_measures(report: Report) -> Table:
         name = f"{measure.name.replace('_', ' ')} ({measure.unit})"
         table.add_row(name, *(describe_value(measure, value) for value in measure.values))
     return table
-
-
-def _escape(text: str) -> str:
-    # A name may hold what a terminal would obey.
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -117,6 +117,17 @@ def test_rare_class_is_a_warning(find, photos, write_xml):
     assert find(photos) == [("class-rare", "warning", "photo_5.xml")]
 
 
+def test_mistaken_names_do_not_hide_a_rare_class(find, photos, write_xml):
+    """A class of one box among 24 of another is rare, however many typing errors have one box, too."""
+    for number in range(12):
+        write_xml(photos / f"photo_{number}.xml", [("raccoon", *BOX[1:]), ("raccoon", 60, 10, 90, 50)])
+    for number, label in enumerate(["Raccoon", "raccoon ", "racoon", "comet"]):
+        write_xml(photos / f"photo_{number}.xml", [(label, *BOX[1:])])
+    near = [("class-nearly-equal", "warning", f"photo_{number}.xml") for number in (0, 2)]
+    blanks = ("class-blanks", "warning", "photo_1.xml")
+    assert sorted(find(photos)) == sorted([blanks, *near, ("class-rare", "warning", "photo_3.xml")])
+
+
 def test_same_bytes_are_told_of_the_later_name(find, photos, write_xml):
     """A copy with the same boxes, and a copy with others."""
     shutil.copy(photos / "photo_3.jpg", photos / "zcopy.jpg")
