@@ -1,0 +1,115 @@
+"""Whether memory grows with a video's length: a clip of 40 s beside one of 40 min, each in its own process.
+
+`make bench` prints the peaks of a worker as it runs on an executor, with the demo's model, and of the
+delivery of every frame alone: a small process, in which what FFmpeg keeps of an mp4's index is seen.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from video import deliver
+from video_clips import PROJECT, VIDEOS, repeat_clip
+
+if TYPE_CHECKING:
+    from detector.scoring.worker import Worker
+    from detector.settings import MediaSettings
+
+SIDES = {
+    "worker": "worker with the demo's model, every 30th frame",
+    "delivery": "delivery alone, every frame",
+}
+
+
+def main() -> None:
+    """Measure both; with --file, only print this process's peak memory after that file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--file", type=Path)
+    parser.add_argument("--side", choices=SIDES, default="delivery")
+    given = parser.parse_args()
+    if given.file is not None:
+        frames = deliver(given.file, "every_frame") if given.side == "delivery" else score(given.file)
+        print(json.dumps({"peak_kib": read_peak_kib(), "frames": frames}))
+        return
+    short = VIDEOS / "bottle-detection.mp4"
+    if not short.is_file():
+        sys.exit(f"no clip to measure with: {short}")
+    with tempfile.TemporaryDirectory() as folder:
+        long = repeat_clip(short, Path(folder) / "long.mp4", 60)
+        for side, title in SIDES.items():
+            few, many = measure_peak_mib(short, side), measure_peak_mib(long, side)
+            print(f"\npeak memory, {title}: {few:.0f} MiB for 40 s, {many:.0f} for 40 min: {many / few:.3f}")
+
+
+def score(file: Path) -> int:
+    """Index a file, cut it and score its segments in this process; count the scored frames."""
+    # Imported here: the delivery alone is measured without Spark's and TensorFlow's memory.
+    import pyarrow as pa
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    from detector.scoring.segmentation import Segmenter
+    from detector.scoring.units import RESULT, UNIT
+    from detector.settings import MediaSettings, VideoSettings
+
+    media = MediaSettings(paths=[str(file)], video=VideoSettings(sample="every_n: 30"))
+    worker = create_worker(media)
+    listed = {
+        "media_uri": str(file),
+        "media_kind": "video",
+        "attempt": 0,
+        "size_bytes": None,
+        "modified_at": None,
+    }
+    batches = Segmenter(worker.access, media).segment([pa.RecordBatch.from_pylist([listed])])
+    rows = [row for batch in batches for row in batch.to_pylist()]
+    units = [{"score_id": str(number), **row} for number, row in enumerate(rows)]
+    column = pa.array([units], pa.list_(pa.struct(list(to_arrow_schema(UNIT)))))
+    results = worker.score([pa.RecordBatch.from_arrays([column], ["units"])], to_arrow_schema(RESULT))
+    return sum(sum(batch.column("frames_scored").to_pylist()) for batch in results)
+
+
+def create_worker(media: "MediaSettings") -> "Worker":
+    """Make a worker for the demo's model, as an executor has it."""
+    from detector.media.filesystem import build_access
+    from detector.scoring.scorer import load_scorer
+    from detector.scoring.worker import Worker
+    from detector.settings import ModelSettings, RunSettings
+
+    scorer, run = load_scorer(ModelSettings(uri=str(PROJECT / "conf/demo/saved_model"))), RunSettings()
+    return Worker(
+        scorer_digest=scorer.digest,
+        model_digest=scorer.model_digest,
+        model_uri=scorer.settings.uri,
+        archive=None,
+        signature=scorer.signature,
+        settings=scorer.settings,
+        labels=scorer.labels,
+        access=build_access([]),
+        follow_symlinks=media.follow_symlinks,
+        max_pixels=media.max_pixels,
+        video=media.video,
+        decode_threads=run.decode_threads,
+        gpu_task_cores=0,
+        queue_bytes=run.queue_bytes,
+    )
+
+
+def measure_peak_mib(clip: Path, side: str) -> float:
+    """Run this file with --file."""
+    words = [sys.executable, __file__, "--file", str(clip), "--side", side]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])["peak_kib"] / 1024
+
+
+def read_peak_kib() -> int:
+    """Read this process's largest resident memory so far."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+if __name__ == "__main__":
+    main()
