@@ -31,6 +31,7 @@ from detector.reports.pictures import Embedder
 from detector.reports.plots import CurvePlot, plot_curve
 
 MAX_CURVES = 24
+MAX_ROWS = 30  # of classes that are not folded away
 _HERE = Path(__file__).parent
 
 
@@ -81,7 +82,9 @@ def show_measurement(measurement: Measurement, console: Console, page: Path | No
 def write_evaluation_page(measurement: Measurement, out: Path, *, title: str | None = None) -> None:
     """Write the page of an evaluation; the folder of ``out`` is made."""
     report = measurement.report
-    style = Markup("").join(_read_part(name) for name in ("page.css", "evaluation_page.css"))
+    style = Markup("").join(
+        _read_part(name) for name in ("page.css", "dataset_page.css", "evaluation_page.css")
+    )
     classes = [_show_class(report, row) for row in rank_classes(measurement)]
     content = {
         "title": title or f"How good is {measurement.subject.model_name}",
@@ -97,6 +100,7 @@ def write_evaluation_page(measurement: Measurement, out: Path, *, title: str | N
         "confusions": list_confusions(measurement),
         "pictures": list(_embed_pictures(measurement)),
         "show": show_figure,
+        "most_rows": MAX_ROWS,
         "style": style,
         "style_digest": _digest(style),
     }
@@ -122,11 +126,7 @@ def list_marks(picture: MeasuredPicture, measurement: Measurement) -> list[Mark]
         boxes.truth_boxes_xyxy_px, boxes.truth_class_ids, boxes.missed, strict=True
     ):
         name = measurement.name_class(int(class_id))
-        marks.append(
-            Mark(
-                "missed" if missed else "found", f"missed: {name}" if missed else name, *_clip(edges / sides)
-            )
-        )
+        marks.append(Mark("missed" if missed else "found", name, *_clip(edges / sides)))
     return sorted(marks, key=lambda mark: -mark.area)
 
 
