@@ -32,8 +32,8 @@ class Backbone:
     """One built backbone.
 
     ``model`` takes float32 pixels 0 to 255 [B, S, S, 3] and gives a dict of feature maps P3, P4 and so on,
-    [B, S / 2^level, S / 2^level, width] (a SavedModel takes no numbers as keys). ``stages`` are its layers that have weights, finest first: up to
-    stride 2 (or a stem's 4), then one list for each halving.
+    [B, S / 2^level, S / 2^level, width] (a SavedModel takes no numbers as keys). ``stages`` are its layers
+    that have weights, finest first: up to stride 2 (or a stem's 4), then one list for each halving.
     """
 
     model: Model

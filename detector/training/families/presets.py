@@ -6,10 +6,12 @@ with a pyramid.
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from detector.errors import ModelError
 from detector.training.families.backbone_catalogue import preprocess_pixels, scale_pixels
+from detector.training.families.weights import PRESET_CONFIG
 
 Model = Any  # keras ships no types that mypy follows here
 Preprocess = Callable[[Any], Any]
@@ -22,13 +24,44 @@ def load_preset_backbone(place: str, input_px: int) -> tuple[Model, Preprocess]:
     ``ModelError`` for a preset that can't be fetched or read, or whose backbone has no pyramid.
     """
     model = open_preset(place, input_px)
-    model = getattr(model, "image_encoder", model)
+    if hasattr(model, "image_encoder"):
+        model = _resize_encoder(model.image_encoder, input_px)
     if not getattr(model, "pyramid_outputs", None):
         raise ModelError(
             f"{place}: a {type(model).__name__} has no feature maps by level; take a preset of ResNet, "
             "EfficientNet, DenseNet, CSPNet or RetinaNet"
         )
     return model, find_preprocessing(place)
+
+
+def is_preset_of(place: str, class_name: str) -> bool:
+    """Say whether a preset is of a KerasHub class, such as RetinaNetBackbone; asks no hub."""
+    import keras_hub
+
+    config = Path(place) / PRESET_CONFIG
+    if config.is_file():
+        return str(json.loads(config.read_text(encoding="utf-8")).get("class_name")) == class_name
+    return place in getattr(keras_hub.models, class_name).presets
+
+
+def load_preset_retinanet(place: str, input_px: int) -> tuple[Model, Preprocess]:
+    """Load a RetinaNet's backbone and pyramid, a model that gives P3 and so on, and its pixels' way."""
+    from keras_hub.models import RetinaNetBackbone
+
+    loaded = open_preset(place, input_px)
+    encoder = _resize_encoder(loaded.image_encoder, input_px)
+    shape = {"image_encoder": encoder, "image_shape": (input_px, input_px, 3)}
+    model = RetinaNetBackbone(**{**loaded.get_config(), **shape})
+    model.set_weights(loaded.get_weights())
+    return model, find_preprocessing(place)
+
+
+def _resize_encoder(encoder: Model, input_px: int) -> Model:
+    # Its input has no size, from which stages and levels are told.
+    config = {**encoder.get_config(), "image_shape": (input_px, input_px, 3)}
+    resized = type(encoder).from_config(config)
+    resized.set_weights(encoder.get_weights())
+    return resized
 
 
 def open_preset(place: str, input_px: int) -> Model:
