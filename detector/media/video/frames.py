@@ -21,7 +21,6 @@ from detector.errors import DamagedVideoError, TooManyPixelsError
 from detector.media.video.container import VideoSource, explain
 from detector.media.video.conversion import FrameConverter, PixelArray
 from detector.media.video.feeding import Feed, feed_all, plan_feed
-from detector.media.video.packets import PacketFacts
 from detector.media.video.routes import Packets, Route, open_route
 from detector.media.video.sampling import Sampling
 from detector.media.video.scenes import SceneChange
@@ -146,7 +145,7 @@ class _Reader:
     def _decode(self, route: Route, packets: Packets) -> Iterator[DecodedFrame]:
         context, feed = self._source.stream.codec_context, self._plan(route)
         skips = context.name in _SKIPPING
-        for place, (packet, found) in enumerate(islice(packets, feed.count_needed())):
+        for place, packet in enumerate(islice(packets, feed.count_needed())):
             if not feed.decode[place]:
                 continue
             if feed.begin_anew[place]:
@@ -155,7 +154,7 @@ class _Reader:
             # A frame that no other refers to need not be decoded unless it's wanted.
             if skips:
                 context.skip_frame = "DEFAULT" if feed.wanted[place] else "NONREF"
-            yield from self._try(packet, found)
+            yield from self._try(packet)
         yield from self._try(None)
 
     def _plan(self, route: Route) -> Feed:
@@ -163,13 +162,13 @@ class _Reader:
             return feed_all(len(route.packets.pts))
         return plan_feed(route.packets, route.pts[route.is_wanted])
 
-    def _try(self, packet: Packet[Any] | None, found: PacketFacts | None = None) -> list[DecodedFrame]:
+    def _try(self, packet: Packet[Any] | None) -> list[DecodedFrame]:
         try:
             return list(self._source.stream.codec_context.decode(packet))
         except av.EOFError:
             return []
         except av.FFmpegError as error:
-            at_s = None if found is None or found.pts is None else self._source.tell_time_s(found.pts)
+            at_s = None if packet is None or packet.pts is None else self._source.tell_time_s(packet.pts)
             if not self._source.stream.codec_context.width:  # FFmpeg has refused the size
                 raise TooManyPixelsError(
                     f"frames of more than media.max_pixels = {self._max_pixels:,} begin at {at_s or 0:.3f} s"

@@ -21,7 +21,7 @@ from detector.errors import DamagedVideoError
 from detector.media.video.clock import PacketCollector, PacketTimes, to_seconds
 from detector.media.video.completeness import Completeness
 from detector.media.video.container import VideoSource, explain, open_video
-from detector.media.video.packets import read_packets
+from detector.media.video.packets import read_facts
 
 _FIRST_PACKETS = 100  # in which some frame must be decodable
 
@@ -122,7 +122,7 @@ def _demux(source: VideoSource, completeness: Completeness) -> _Demuxed:
     collector, first_key, is_first = PacketCollector(), None, True
     damage, damaged_at, latest = None, None, None
     try:
-        for packet, found in read_packets(source, watch=completeness.watch):
+        for packet, found in read_facts(source, watch=completeness.watch):
             if is_first:
                 first_key, is_first = packet if found is not None and found.is_key else None, False
             if found is None:

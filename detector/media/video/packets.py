@@ -34,12 +34,11 @@ class PacketFacts(NamedTuple):
 
 def read_packets(
     source: VideoSource, *, watch: Callable[[Packet[Any]], None] | None = None
-) -> Iterator[tuple[Packet[Any], PacketFacts | None]]:
-    """Give packets from the first entry on, with their facts; without, those of frames that aren't shown.
+) -> Iterator[Packet[Any]]:
+    """Give the packets of the source's stream from the first entry on.
 
     ``watch`` is called with those of all streams, sound and others too.
     """
-    codec, head = source.stream.codec_context.name, source.stream.codec_context.extradata or b""
     has_begun = False
     for packet in source.container.demux(*([source.stream] if watch is None else [])):
         if not packet.size:
@@ -48,13 +47,21 @@ def read_packets(
             watch(packet)
             if packet.stream_index != source.stream.index:
                 continue
-        is_entry = packet.is_keyframe
-        has_begun = has_begun or is_entry
-        if not has_begun:
-            continue
+        has_begun = has_begun or packet.is_keyframe
+        if has_begun:
+            yield packet
+
+
+def read_facts(
+    source: VideoSource, *, watch: Callable[[Packet[Any]], None] | None = None
+) -> Iterator[tuple[Packet[Any], PacketFacts | None]]:
+    """Give the same packets with their facts; without, those of frames that aren't shown."""
+    codec, head = source.stream.codec_context.name, source.stream.codec_context.extradata or b""
+    for packet in read_packets(source, watch=watch):
         if packet.is_discard or not _is_shown(packet, codec):
             yield packet, None
             continue
+        is_entry = packet.is_keyframe
         is_key = is_entry and not (codec == "h264" and refreshes_gradually(packet, head))
         yield (
             packet,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import av
 import numpy as np
@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from detector.media.video.clock import PacketCollector, PacketTimes, to_seconds
 from detector.media.video.container import VideoSource, open_video
-from detector.media.video.packets import PacketFacts, read_packets
+from detector.media.video.packets import read_facts, read_packets
 from detector.media.video.sampling import Sampling, choose_frames
 from detector.media.video.segments import Segment
 
-Packets: TypeAlias = "Iterator[tuple[Packet[Any], PacketFacts | None]]"
+T = TypeVar("T")
+Packets: TypeAlias = "Iterator[Packet[Any]]"
 # Program streams give some frames their times only; the others' depend on where one begins to read.
 _WITHOUT_EACH_TIME = frozenset({"mpeg"})
 _STEPS_BACK_S = (0.0, 1.0, 10.0)  # where a container seeks badly; then from the file's start
@@ -67,7 +68,7 @@ def open_route(
                 yield source, route, again
                 return
         with _open_at(file, target, step_s, stream=stream, max_pixels=max_pixels) as source:
-            yield source, route, _read_calmly(source)
+            yield source, route, _stop_calmly(read_packets(source))
             return
 
 
@@ -91,27 +92,26 @@ def _go_back(source: VideoSource, packets: PacketTimes) -> Packets | None:
         return None
     with suppress(av.FFmpegError):
         source.container.seek(int(packets.pts[0]), stream=source.stream, backward=True)
-        again = _read_calmly(source)
+        again = read_packets(source)
         first = next(again, None)
-        found = None if first is None else first[1]
-        if first is not None and found is not None:
-            facts = PacketCollector([found]).give()
-            if facts.pts[0] == packets.pts[0] and facts.dts[0] == packets.dts[0] and found.is_key:
-                return chain([first], again)
+        if first is None or not first.is_keyframe:
+            return None
+        if first.pts == packets.pts[0] and first.dts in (None, packets.dts[0]):
+            return _stop_calmly(chain([first], again))
     return None
 
 
-def _read_calmly(source: VideoSource) -> Packets:
+def _stop_calmly(packets: Iterator[T]) -> Iterator[T]:
     """Give packets; a container that breaks off ends."""
     with suppress(av.FFmpegError):  # the index has met the same and tells it
-        yield from read_packets(source)
+        yield from packets
 
 
 def _collect(source: VideoSource, segment: Segment) -> PacketTimes:
     """Read facts until all frames of the segment are among them."""
     collector, seen = PacketCollector(), 0
     end = np.inf if segment.end_pts is None else segment.end_pts
-    for _, found in _read_calmly(source):
+    for _, found in _stop_calmly(read_facts(source)):
         collector.add(found)
         if segment.has_pts and found is not None and found.pts is not None:
             seen += segment.start_pts <= found.pts < end

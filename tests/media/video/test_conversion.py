@@ -74,6 +74,17 @@ def test_the_canvas_has_black_borders():
     assert (picture.pixels[8:40] >= 254).all()
 
 
+def test_the_canvas_has_black_sides():
+    """64 x 96 on 48 x 48: the same turned, in every one of several pictures."""
+    converter = FrameConverter(None, (48, 48))
+    for _ in range(3):
+        pixels = converter.convert(make_frame(235, 128, 128, height=96, width=64)).pixels
+        assert not pixels[:, :8].any()
+        assert not pixels[:, 40:].any()
+        assert (pixels[:, 8:40] >= 254).all()
+        pixels[:] = 77  # the next canvas may lie in the same memory
+
+
 def test_wide_pixels_widen_the_picture():
     """Pixels of 4:3 make 96 x 64 a picture of 128 x 64."""
     picture = FrameConverter(Fraction(4, 3), None).convert(make_frame(100, 128, 128))

@@ -9,7 +9,7 @@ import pytest
 from detector.media.video.container import open_video
 from detector.media.video.conversion import FrameConverter
 from detector.media.video.index import read_index
-from detector.media.video.packets import read_packets
+from detector.media.video.packets import read_facts
 
 from .conftest import Recipe, write_clip
 from .test_frames import read_all
@@ -91,7 +91,7 @@ def test_gradual_refresh_has_one_keyframe(odd_clips, name):
     """A recovery point with frames to come is an entry, and no whole picture."""
     assert index_of(odd_clips[name]).is_keyframe.sum() == 1
     with odd_clips[name].open("rb") as file, open_video(file, max_pixels=10**7) as source:
-        facts = [found for _, found in read_packets(source) if found is not None]
+        facts = [found for _, found in read_facts(source) if found is not None]
     assert sum(found.is_entry for found in facts) == 3
 
 
