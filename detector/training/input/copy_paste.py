@@ -16,8 +16,9 @@ from detector.training.input.sample import Pixels, Placement, Region, Sample, cl
 
 _MARGIN = 0.15  # of the box's sides
 _MAX_SIDE = 0.6  # of the picture that it's put into
-_MIN_SIDE_PX = 4
+_MIN_SIDE_PX = 8
 _TRIES = 20
+_MIN_SHRINKING = 0.35  # where there is no room for more
 
 
 def paste_object(sample: Sample, source: Sample, scale: float, generator: np.random.Generator) -> Sample:
@@ -31,16 +32,13 @@ def paste_object(sample: Sample, source: Sample, scale: float, generator: np.ran
     box = source.boxes_xyxy_px[generator.integers(len(source.boxes_xyxy_px))]
     inner = _round_region(box, source.content)
     outer = _add_margin(inner, source.content)
-    scale_xy = _choose_scale(outer, sample.content, scale)
-    size_wh = np.rint((np.array(outer[2:]) - outer[:2]) * scale_xy).astype(int)
-    place = _find_place(sample, size_wh, generator) if size_wh.min() >= _MIN_SIDE_PX else None
-    if place is None:
+    outer_wh = np.array(outer[2:]) - outer[:2]
+    found = _find_place(sample, outer_wh * _choose_scale(outer_wh, sample.content, scale), generator)
+    if found is None:
         return sample
-    exact_xy = size_wh / (np.array(outer[2:]) - outer[:2])
+    place, size_wh = found
     is_mirrored = bool(generator.random() < 0.5)  # noqa: PLR2004 (half of the time)
-    x_scale = -exact_xy[0] if is_mirrored else exact_xy[0]
-    x_shift = place[0] - x_scale * (outer[2] if is_mirrored else outer[0])
-    placement = Placement((x_scale, exact_xy[1]), (x_shift, place[1] - exact_xy[1] * outer[1]))
+    placement = _place(outer, place, size_wh / outer_wh, is_mirrored=is_mirrored)
     pixels = _blend(sample.pixels, source.pixels, inner, outer, place, size_wh, is_mirrored=is_mirrored)
     clipped, is_visible = clip_boxes(source.boxes_xyxy_px, inner)
     moved = placement.move_boxes(clipped[is_visible])
@@ -64,21 +62,34 @@ def _add_margin(inner: Region, content: Region) -> Region:
     return _round_region(np.concatenate([inner[:2] - margin, inner[2:] + margin]).astype(np.float32), content)
 
 
-def _choose_scale(outer: Region, content: Region, scale: float) -> float:
-    most = _MAX_SIDE * (np.array(content[2:]) - content[:2]) / (np.array(outer[2:]) - outer[:2])
+def _choose_scale(outer_wh: NDArray[np.int64], content: Region, scale: float) -> float:
+    most = _MAX_SIDE * (np.array(content[2:]) - content[:2]) / outer_wh
     return float(min(scale, *most))
 
 
 def _find_place(
-    sample: Sample, size_wh: NDArray[np.int64], generator: np.random.Generator
-) -> NDArray[np.int64] | None:
-    low, high = np.array(sample.content[:2]), np.array(sample.content[2:]) - size_wh
-    boxes = sample.boxes_xyxy_px
-    for _ in range(_TRIES):
-        place: NDArray[np.int64] = generator.integers(low, high, endpoint=True)
+    sample: Sample, wanted_wh: NDArray[np.float64], generator: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Find a corner (x, y) and a size, of the wanted size at first and smaller with each try."""
+    low, boxes = np.array(sample.content[:2]), sample.boxes_xyxy_px
+    for shrinking in np.linspace(1, _MIN_SHRINKING, _TRIES):
+        size_wh: NDArray[np.int64] = np.rint(wanted_wh * shrinking).astype(np.int64)
+        if size_wh.min() < _MIN_SIDE_PX:
+            return None
+        place = generator.integers(low, np.array(sample.content[2:]) - size_wh, endpoint=True)
         if not ((boxes[:, 2:] > place) & (boxes[:, :2] < place + size_wh)).all(axis=1).any():
-            return place
+            return place, size_wh
     return None
+
+
+def _place(
+    outer: Region, place: NDArray[np.int64], scale_xy: NDArray[np.float64], *, is_mirrored: bool
+) -> Placement:
+    x_scale, y_scale = scale_xy.tolist()
+    x, y = place.tolist()
+    if is_mirrored:
+        return Placement((-x_scale, y_scale), (x + x_scale * outer[2], y - y_scale * outer[1]))
+    return Placement((x_scale, y_scale), (x - x_scale * outer[0], y - y_scale * outer[1]))
 
 
 def _blend(

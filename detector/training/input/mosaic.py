@@ -19,15 +19,16 @@ Tile = tuple[Sample, Pixels, float, tuple[bool, bool]]
 def make_mosaic(tiles: Sequence[Tile], centre_xy: tuple[int, int]) -> Sample:
     """Put four pictures together that meet at ``centre_xy``, in reading order.
 
-    A tile is a sample, its content's pixels as they shall be shown, a scale (1: half of the canvas's side)
-    and whether it's mirrored along x and y. Each lies with one corner at the centre.
+    A tile is a sample, its content's pixels as they shall be shown, a scale (1: a quarter of the canvas's
+    area, but nothing is enlarged) and whether it's mirrored along x and y. Each lies with one corner at the
+    centre.
     """
     side = tiles[0][0].canvas_px
     pixels = np.empty((side, side, 3), np.uint8)
     boxes, class_ids = [], []
     for number, (sample, content, scale, is_mirrored) in enumerate(tiles):
         quarter = _find_quarter(number, centre_xy, side)
-        placement = _place(sample, number, centre_xy, scale * _HALF, is_mirrored)
+        placement = _place(sample, number, centre_xy, _choose_scale(sample, scale), is_mirrored)
         x_min, y_min, x_max, y_max = quarter
         pixels[y_min:y_max, x_min:x_max] = warp_content(sample, content, placement, quarter)
         clipped, is_visible = clip_boxes(placement.move_boxes(sample.boxes_xyxy_px), quarter)
@@ -46,6 +47,12 @@ def _find_quarter(number: int, centre_xy: tuple[int, int], side: int) -> Region:
     x, y = centre_xy
     is_right, is_lower = number % 2, number // 2
     return (x if is_right else 0, y if is_lower else 0, side if is_right else x, side if is_lower else y)
+
+
+def _choose_scale(sample: Sample, scale: float) -> float:
+    x_min, y_min, x_max, y_max = sample.content
+    side = float(np.sqrt((x_max - x_min) * (y_max - y_min)))
+    return min(1.0, scale * _HALF * sample.canvas_px / side)
 
 
 def _place(
