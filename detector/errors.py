@@ -1,6 +1,6 @@
 """Errors that this project raises on purpose: each says what is wrong, where, and what to do.
 
-Owns the error classes that become exit codes (settings, model) and the media errors that become
+Owns the error classes that become exit codes (settings, model, training) and the media errors that become
 failed rows. Refuses to carry file contents: messages name files and numbers only.
 """
 
@@ -25,6 +25,10 @@ class LabelMapError(SettingsError):
 
 class EvaluationError(DetectorError):
     """Ground truth and detections don't fit together, or aren't boxes: exit code 2."""
+
+
+class TrainingError(DetectorError):
+    """Training can't go on: numbers that are none, too little memory, another run's files."""
 
 
 class InstallationError(DetectorError):

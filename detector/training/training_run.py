@@ -23,6 +23,7 @@ from detector.training.export.package import write_package
 from detector.training.export.verification import Agreement, check_export
 from detector.training.families.family import Detector, FamilyRequest
 from detector.training.families.registry import build_detector
+from detector.training.families.weights import load_run_weights, locate_weights
 from detector.training.fit.checkpoints import assign_values, read_values
 from detector.training.fit.loop import Progress, fit
 from detector.training.fit.validation import Validation
@@ -72,6 +73,7 @@ def train_once(
             settings.fit,
             settings.data,
             settings.model.input_px,
+            folder=folder,
         )
         if show_sheet is not None:
             feed.write_sheet(folder / SHEET)
@@ -80,6 +82,7 @@ def train_once(
             settings.model, data.class_count, measure_boxes(data.splits["train"], settings), feed.max_boxes
         )
         detector = build_detector(request)
+        _begin_with(detector, settings)
         progress = fit(
             detector,
             feed,
@@ -147,6 +150,13 @@ def _numbers_as(settings: TrainSettings) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _begin_with(detector: Detector, settings: TrainSettings) -> None:
+    """Take the weights of an earlier run's whole detector; other weights came with the backbone."""
+    source = locate_weights(settings.model.weights)
+    if source.kind == "run":
+        load_run_weights(detector.model, source.path)
 
 
 def _rebuild_in_float32(detector: Detector, request: FamilyRequest, settings: TrainSettings) -> Detector:

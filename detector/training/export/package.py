@@ -2,7 +2,7 @@
 
 Owns the folder's layout and its manifest. ``saved_model/`` is what scores; ``label_map.pbtxt`` names its
 classes; ``model.weights.h5`` begins another training; ``training.yaml`` are the settings, ``metrics.json``
-the figures, ``thresholds.json`` the scores to believe; ``manifest.json`` tells versions and digests of it all.
+the figures, ``thresholds.json`` the scores to believe; ``manifest.json`` versions and digests.
 """
 
 import hashlib
