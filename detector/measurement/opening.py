@@ -6,12 +6,13 @@ Owns nothing but the order of the steps; each is scoring's own. Refuses what ``c
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.labels import LabelMap, read_label_map
+from detector.labels import LabelMap
 from detector.models.guard import check_digest
-from detector.models.naming import name_model, name_version
-from detector.models.package import compute_digest, fetch_model
+from detector.models.naming import name_version
+from detector.models.package import compute_digest
 from detector.models.predictor import Predictor, load_predictor
-from detector.models.signature import locate_model, read_signature
+from detector.models.signature import read_signature
+from detector.models.source import find_model
 from detector.settings import ModelSettings
 
 
@@ -33,16 +34,14 @@ def open_model(settings: ModelSettings) -> OpenedModel:
     TensorFlow starts on the devices it sees, unless ``start_tensorflow`` was called. Raises ``ModelError`` or
     ``LabelMapError``, by name.
     """
-    labels = LabelMap() if settings.labels is None else read_label_map(Path(settings.labels))
-    path = locate_model(fetch_model(settings.uri))
-    signature = read_signature(path)
-    digest = compute_digest(path)
+    source = find_model(settings)
+    digest = compute_digest(source.path)
     check_digest(digest, settings.sha256)
     return OpenedModel(
-        load_predictor(path, signature, settings),
-        labels,
-        path,
-        settings.name or name_model(path),
-        settings.version or name_version(digest),
+        load_predictor(source.path, read_signature(source.path), settings),
+        source.labels,
+        source.path,
+        source.name,
+        source.version or name_version(digest),
         digest,
     )
