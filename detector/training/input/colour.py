@@ -34,15 +34,15 @@ def make_colour_matrix(
     ``hue`` turns by this part of a circle and ``saturation`` multiplies, both around grey of the same
     luminance; ``contrast`` multiplies the distance from mid-grey; ``brightness`` adds this part of 255.
 
-    >>> make_colour_matrix().round(3).tolist()
-    [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
+    >>> make_colour_matrix(brightness=0.2)[:, 3].tolist()
+    [51.0, 51.0, 51.0]
     """
     cosine, sine = np.cos(2 * np.pi * hue), np.sin(2 * np.pi * hue)
     turned = np.eye(3)
     turned[1:, 1:] = saturation * np.array([[cosine, -sine], [sine, cosine]])
     linear = contrast * (np.linalg.inv(_YIQ) @ turned @ _YIQ)
     offset = np.full((3, 1), _MID_GREY * (1 - contrast) + 255 * brightness)
-    matrix: NDArray[np.float32] = (np.hstack([linear, offset]) + 0.0).astype(np.float32)
+    matrix: NDArray[np.float32] = np.hstack([linear, offset]).astype(np.float32)
     return matrix
 
 
