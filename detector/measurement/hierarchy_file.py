@@ -25,7 +25,7 @@ def read_parents(path: Path, names_to_ids: Mapping[str, int]) -> dict[int, list[
         content = json.loads(path.read_text(encoding="utf-8"))
         is_nested = isinstance(content, dict) and "LabelName" in content
         pairs = list(_walk(content) if is_nested else _list_pairs(content))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SettingsError(f"hierarchy {path}: {type(error).__name__}; expected {_EXPECTED}") from error
     above: dict[str, list[str]] = {}
     for child, parent in pairs:

@@ -40,6 +40,12 @@ def drawn_folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def demo():
+    """Give the folder of the demo's model: saved_model and label_map.pbtxt."""
+    return DEMO
+
+
 @pytest.fixture
 def labelled(tmp_path):
     """Give a writer of labelled pictures below tmp_path/photos, and a reader of them."""
