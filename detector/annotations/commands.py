@@ -43,7 +43,8 @@ def check_folder(settings: CheckSettings, watch: Watch) -> CheckResult:
     split = None if settings.split is None else read_split_manifest(settings.split)
     labels = None if settings.labels is None else read_label_map(settings.labels)
     dataset, problems = _read(settings, watch)
-    facts = _examine(settings, dataset, settings.pictures, watch)
+    is_any_needed = settings.pictures != "names" or split is not None
+    facts = _examine(settings, dataset, settings.pictures, watch) if is_any_needed else []
     options = CheckOptions(
         unannotated_is_background=settings.background,
         known_labels=None if labels is None else frozenset(labels.names.values()),

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import forkserver
 from typing import TypeVar
 
 from detector.errors import DetectorError
@@ -22,6 +23,7 @@ Progress = Callable[[int, int], None]
 
 _FEW_ITEMS = 16_000  # below, starting processes takes longer than the work
 _CHUNK_ITEMS = 500
+_OWN_CHUNKS = 16  # worked off here while the processes start
 
 
 def map_in_order(
@@ -56,10 +58,13 @@ def _map_chunks(
         return
     # A fork of this process would copy the locks of Spark's and OpenCV's threads in whatever state they are.
     # The server's forks don't, and all of the imports are made once.
+    forkserver.ensure_running()
+    own = min(_OWN_CHUNKS, len(chunks) // 4)
+    yield from map(function, chunks[:own])
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(min(workers, len(chunks)), context, gc.disable) as pool:
         try:
-            yield from pool.map(function, chunks)
+            yield from pool.map(function, chunks[own:])
         except BrokenProcessPool as error:
             message = "a process that read annotations was killed: give the machine more memory, or workers=1"
             raise DetectorError(message) from error
