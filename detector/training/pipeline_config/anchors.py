@@ -8,9 +8,10 @@ import math
 
 from detector.training.pipeline_config.config_tree import Node
 from detector.training.pipeline_config.ledger import Ledger
-from detector.training.pipeline_config.network import Network
+from detector.training.pipeline_config.network import Network, convert_levels
 
 _LEVELS = {"retinanet": (3, 7), "garden_retinanet": (3, 7), "faster_rcnn": (2, 6)}  # of their papers
+_POSITIVE = {"anchor_scale", "min_scale", "scales", "height", "width", "aspect_ratios"}
 _LOWEST_SCALE = (
     0.1  # of the first layer where boxes are reduced, multiple_grid_anchor_generator.create_ssd_anchors
 )
@@ -32,6 +33,9 @@ def convert_anchors(network: Network, ledger: Ledger) -> None:
         advice = "sizes of each layer by hand: leave model.anchors out, and they are chosen from the data"
         ledger.refuse(chosen, advice)
         return
+    if any(float(child.value or 0) <= 0 for child in chosen.children if child.name in _POSITIVE):
+        ledger.refuse(chosen, "a size or ratio is not above 0: set model.anchors, or leave it to the data")
+        return
     convert(chosen, network, ledger)
     _convert_ratios(chosen, ledger)
 
@@ -42,11 +46,11 @@ def _convert_multiscale(generator: Node, network: Network, ledger: Ledger) -> No
     sizes = [generator.number("anchor_scale") * 2 ** (number / count) for number in range(count)]
     nodes = generator.find("anchor_scale"), generator.find("scales_per_octave")
     _set_sizes(sizes, nodes, "", ledger)
-    levels = int(generator.number("min_level")), int(generator.number("max_level"))
-    own = generator.find("min_level"), generator.find("max_level")
     if network.levels is None:
-        ledger.convert("model.levels", list(levels), *own)
-    for node in own if network.levels else ():
+        convert_levels(generator, ledger)
+        return
+    levels = int(generator.number("min_level")), int(generator.number("max_level"))
+    for node in (generator.find("min_level"), generator.find("max_level")):
         if levels == network.levels:
             ledger.same(node, "the levels of the pyramid, as model.levels says")
         else:
@@ -74,7 +78,7 @@ def _convert_ssd(generator: Node, network: Network, ledger: Ledger) -> None:
 
 def _convert_grid(generator: Node, network: Network, ledger: Ledger) -> None:
     given = generator.find_all("scales")
-    scales = sorted(float(node.value or 0) for node in given if node.value) or [1.0]
+    scales = sorted(float(node.value or 0) for node in given) or [1.0]
     sides = [generator.number(name) for name in ("height", "width")]
     base = math.sqrt(sides[0] * sides[1])
     finest = _fix_finest(network, ledger)
@@ -102,7 +106,7 @@ def _set_sizes(sizes: list[float], nodes: tuple[Node | None, ...], change: str, 
 
 
 def _convert_ratios(generator: Node, ledger: Ledger) -> None:
-    given = [node for node in generator.find_all("aspect_ratios") if node.value]
+    given = generator.find_all("aspect_ratios")
     if given:
         ratios = [round(1 / float(node.value or 1), 3) for node in given]
         ledger.convert(

@@ -45,7 +45,7 @@ class Conversion:
 
     def count(self) -> Counter[Outcome]:
         """Count the fields by what became of them."""
-        return Counter(entry.outcome for entry in self.entries)
+        return Counter(entry.outcome for entry in self.entries if not entry.is_remark)
 
 
 def convert_pipeline_config(

@@ -24,7 +24,10 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One field's end: its path, line and value, the key it became (or none), and why or what to do."""
+    """One field's end: its path, line and value, the key it became (or none), and why or what to do.
+
+    A remark is no field's end: it says that the kind of a message decided a key.
+    """
 
     outcome: Outcome
     path: str
@@ -32,6 +35,7 @@ class Entry:
     value: str
     key: str
     text: str
+    is_remark: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Ledger:
         if key in self.settings:
             raise AssertionError(f"{key} is set twice")
         given = [node for node in nodes if node]
+        if origin and not given and not origin.children and not self.is_closed(origin):
+            given = [origin]
         text = "; ".join(part for part in (why, nearest) if part)
         sources = given or ([origin] if origin else [])
         self.settings[key] = Setting(value, ": ".join(filter(None, (_name_sources(sources), text))))
@@ -74,7 +80,9 @@ class Ledger:
         for node in given:
             self.close(outcome, node, text, key)
         if origin and not given:
-            self.entries.append(Entry(outcome, origin.path, origin.line, origin.name, key, text))
+            self.entries.append(
+                Entry(outcome, origin.path, origin.line, origin.name, key, text, is_remark=True)
+            )
 
     def same(self, node: Node | None, why: str) -> None:
         """Note that a field says what is done here anyway."""

@@ -16,6 +16,7 @@ from detector.training.pipeline_config.config_tree import Node
 from detector.training.pipeline_config.ledger import Ledger
 
 CANVAS_STEP_PX = 32
+_COARSEST_LEVEL = 10  # a stride of 1,024 pixels
 _WIDE = re.compile(r"mobilenet_v(1|2|3_small|3_large)")
 _ARCHITECTURES = {
     "fpn": ("retinanet", ""),
@@ -135,9 +136,19 @@ def _convert_pyramid(model: Node, extractor: Node | None, ledger: Ledger) -> tup
     _convert_heads(model, pyramid, ledger)
     if pyramid is None:
         return None
-    levels = int(pyramid.number("min_level")), int(pyramid.number("max_level"))
-    ledger.convert("model.levels", list(levels), pyramid.find("min_level"), pyramid.find("max_level"))
-    return levels
+    return convert_levels(pyramid, ledger)
+
+
+def convert_levels(holder: Node, ledger: Ledger) -> tuple[int, int] | None:
+    """Convert ``min_level`` and ``max_level`` of a message, if they are levels of a pyramid."""
+    finest, coarsest = levels = int(holder.number("min_level")), int(holder.number("max_level"))
+    nodes = holder.find("min_level"), holder.find("max_level")
+    if 0 <= finest <= coarsest <= _COARSEST_LEVEL:
+        ledger.convert("model.levels", list(levels), *nodes)
+        return levels
+    for node in nodes:
+        ledger.refuse(node, f"no levels of a pyramid, 0 to {_COARSEST_LEVEL}: choose model.levels")
+    return None
 
 
 def _convert_heads(model: Node, pyramid: Node | None, ledger: Ledger) -> None:

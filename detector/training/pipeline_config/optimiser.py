@@ -84,16 +84,15 @@ def convert_measured(evaluation: Node | None, ledger: Ledger) -> None:
     if node and averaged and bool(node.value) == (averaged.value is not None):
         ledger.same(node, "what is exported is measured: see fit.ema_decay")
     else:
-        ledger.refuse(node, "what is exported is measured: the average, where fit.ema_decay is set")
+        ledger.refuse(node, "what is exported is measured: an average if fit.ema_decay is set")
 
 
 def _convert_clipping(train: Node, ledger: Ledger) -> None:
     node, norm = train.find("gradient_clipping_by_norm"), train.number("gradient_clipping_by_norm")
     nearest = "all gradients together, as the API's TF2 loop; TF1's clipped each variable's alone"
-    ledger.convert(
-        "fit.clip_norm", norm if norm > 0 else None, node, why="" if node else "the API's default, no clipping",
-        nearest=nearest if norm > 0 else "",
-    )  # fmt: skip
+    why = "" if node else "the API's default, no clipping"
+    clip_norm, change = (norm, nearest) if norm > 0 else (None, "")
+    ledger.convert("fit.clip_norm", clip_norm, node, why=why, nearest=change)
 
 
 def _convert_precision(train: Node, ledger: Ledger) -> None:

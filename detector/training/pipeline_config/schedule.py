@@ -58,20 +58,20 @@ def _convert_cosine(rate: Node, epochs: Epochs, ledger: Ledger) -> None:
 
 def _convert_exponential(rate: Node, epochs: Epochs, ledger: Ledger) -> None:
     _set_rate(rate, "initial_learning_rate", ledger)
+    _set_burn_in(rate, epochs, ledger)
+    ledger.refuse(rate.find("min_learning_rate"), "no lower end of the rate here: see fit.decay_epochs")
     factor, every = rate.number("decay_factor"), max(1.0, rate.number("decay_steps"))
-    falls = math.log10(1 / factor) / every if 0 < factor < 1 else 0.0  # tenths a step
+    nodes = tuple(rate.find(name) for name in ("decay_steps", "decay_factor", "staircase"))
+    if not 0 < factor <= 1:
+        _set_steps((), nodes, epochs, "a factor above 0 and up to 1 was expected", rate, ledger)
+        return
+    falls = math.log10(1 / factor) / every  # tenths a step
     count = min(_MOST_TENTHS, math.floor(epochs.steps * falls + 0.5))
     steps = [(number - 0.5) / falls for number in range(1, count + 1)]
     left = factor ** (epochs.steps // every if rate.get("staircase") else epochs.steps / every)
-    nodes = tuple(rate.find(name) for name in ("decay_steps", "decay_factor", "staircase"))
     # A step of the staircase that the training doesn't reach changes nothing.
     change = "" if left == 1 else f"at the end the old rate is {left:.3g} of the first, here {0.1**count:g}"
     _set_steps(steps, nodes, epochs, change, rate, ledger)
-    _set_burn_in(rate, epochs, ledger)
-    ledger.refuse(
-        rate.find("min_learning_rate"),
-        "the rate has no lower end here; fit.schedule: step ends where you say",
-    )
 
 
 def _set_burn_in(rate: Node, epochs: Epochs, ledger: Ledger) -> None:

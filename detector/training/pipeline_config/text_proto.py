@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, NoReturn
 
-from google.protobuf.text_encoding import CUnescape
-
 from detector.errors import SettingsError
+from detector.training.pipeline_config.text_escapes import resolve_escapes
 
 MAX_DEPTH = 100  # as protocol buffers' own reader
 _TOKEN = re.compile(
@@ -118,9 +117,9 @@ class _Reader:
         content = b""
         while self._token.kind == "string":
             try:
-                content += CUnescape(self._token.text[1:-1])
-            except (ValueError, OverflowError):
-                self._fail(f"{self._token.text} has an escape that means nothing")
+                content += resolve_escapes(self._token.text[1:-1])
+            except (ValueError, OverflowError) as error:
+                self._fail(str(error))
             self._next += 1
         try:
             return content.decode()
