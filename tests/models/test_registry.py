@@ -1,10 +1,14 @@
 """Registered models as scoring takes them: by alias and by version, whole, named, and nothing of MLflow run."""
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from detector.annotations.shapes import draw_picture
 from detector.errors import LabelMapError, ModelError
 from detector.models.package import compute_digest
 from detector.models.registry import (
@@ -86,7 +90,7 @@ def test_without_a_registry_nothing_is_asked(monkeypatch):
     """No address anywhere: refused by name; MLflow's default would be a server or a file of its own."""
     for variable in ("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(ModelError, match="Give model.registry_uri"):
+    with pytest.raises(ModelError, match=r"Give model\.registry_uri"):
         load_scorer(ModelSettings(uri="models:/shapes@champion"))
 
 
@@ -115,7 +119,7 @@ def test_registry_away_is_named_without_its_password(monkeypatch):
     """Nobody listens at the address: its host is told, its user, password and token aren't."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     address = "http://user:secret@127.0.0.1:9/?token=hidden"
-    with pytest.raises(ModelError, match="127.0.0.1:9") as caught:
+    with pytest.raises(ModelError, match=r"127\.0\.0\.1:9") as caught:
         load_scorer(ModelSettings(uri="models:/shapes@champion", registry_uri=address))
     assert "secret" not in str(caught.value)
     assert "hidden" not in str(caught.value)
@@ -170,3 +174,29 @@ def test_catalog_names_are_taken():
 def test_secrets_are_hidden(uri, shown):
     """User, password and query go; the rest tells the place."""
     assert hide_secrets(uri) == shown
+
+
+@pytest.mark.spark
+def test_tables_say_which_version_scored(spark, registry, tmp_path):
+    """A run with the champion: model_name and model_version are the registry's, and its labels the package's.
+
+    The model is broadcast although the limit is 0 bytes: executors never ask the registry.
+    """
+    from detector.scoring.job import score
+    from detector.settings import ScoreSettings
+
+    pixels, _, _ = draw_picture(np.random.default_rng(1000), height_px=96, width_px=128)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    model = {"uri": "models:/shapes@champion", "registry_uri": registry, "broadcast_max_bytes": 0}
+    settings = ScoreSettings(
+        media={"paths": [str(tmp_path / "picture.png")]},
+        model=model,
+        tables={"root": str(tmp_path / "tables")},
+    )
+    assert score(spark, settings).scored == 1
+    rows = spark.read.format("delta").load(str(tmp_path / "tables" / "detections"))
+    assert {(row.model_name, row.model_version) for row in rows.collect()} == {("shapes", "1")}
+    assert "rectangle" in {row.label for row in rows.collect()}
+    (run,) = spark.read.format("delta").load(str(tmp_path / "tables" / "runs")).collect()
+    assert json.loads(run.settings)["model"]["uri"] == "models:/shapes@champion"
+    assert "sqlite" not in run.settings

@@ -7,11 +7,11 @@ that are fine alone and don't go together are found out by the trial that gets t
 import difflib
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from detector.errors import SettingsError
@@ -39,11 +39,20 @@ class SearchSpace:
 
         Raises ``SettingsError`` for a range without a step, and for more than ``MAX_GRID`` combinations.
         """
-        columns = [_list_values(key, dimension) for key, dimension in self.dimensions.items()]
-        size = int(np.prod([len(column) for column in columns], dtype=np.float64))
-        if size > MAX_GRID:
+        endless = next((key for key, one in self.dimensions.items() if _count_values(one) is None), None)
+        if endless is not None:
+            raise SettingsError(
+                f"search.space: {endless}: a grid needs a list of values, or low, high and step"
+            )
+        if (size := self.count() or 0) > MAX_GRID:
             raise SettingsError(f"search.space has {size:,} combinations, more than {MAX_GRID:,}: use tpe")
+        columns = [_list_values(dimension) for dimension in self.dimensions.values()]
         return [dict(zip(self.dimensions, row, strict=True)) for row in itertools.product(*columns)]
+
+    def count(self) -> int | None:
+        """Count the combinations; None where a range has no step, so no end of values."""
+        sizes = [_count_values(dimension) for dimension in self.dimensions.values()]
+        return None if None in sizes else math.prod(size for size in sizes if size is not None)
 
     def build_distributions(self) -> dict[str, Any]:
         """Give Optuna's distribution of each key; a list's values appear as ``encode_choice`` gives them."""
@@ -189,13 +198,19 @@ def _list_extremes(dimension: Sequence[Any] | Range) -> list[Any]:
     )
 
 
-def _list_values(key: str, dimension: Sequence[Any] | Range) -> list[Any]:
+def _count_values(dimension: Sequence[Any] | Range) -> int | None:
+    if not isinstance(dimension, Range):
+        return len(dimension)
+    if dimension.low == dimension.high:
+        return 1
+    step = dimension.step or (1 if dimension.integer else None)
+    return None if step is None else int((dimension.high - dimension.low) / step + 1e-9) + 1
+
+
+def _list_values(dimension: Sequence[Any] | Range) -> list[Any]:
     if not isinstance(dimension, Range):
         return list(dimension)
-    step = dimension.step or (1 if dimension.integer else None)
-    if step is None or dimension.log:
-        raise SettingsError(f"search.space: {key}: a grid needs a list of values, or low, high and step")
-    count = int((dimension.high - dimension.low) / step + 1e-9) + 1
+    step, count = dimension.step or 1, _count_values(dimension) or 0
     return [_shape(dimension, round(dimension.low + step * place, 12)) for place in range(count)]
 
 

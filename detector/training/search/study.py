@@ -20,7 +20,7 @@ from detector.training.train_settings import SearchSettings, TrainSettings
 STUDY_NAME = "search"
 _STUDY_FILE = "study.db"
 _BUSY_S = 60  # how long a process waits for another one's write
-_MOST_REPEATS = 200  # draws of values that were tried before, after which nothing new is expected
+_MOST_REPEATS = 100  # draws of values that were tried before, after which nothing new is expected
 _SETTINGS, _REPEATS = "settings", "repeats"
 # May differ when a search goes on.
 _FREE = (
@@ -73,8 +73,10 @@ class Study:
             yield fresh
 
     def count_planned(self) -> int:
-        """Count the trials that the whole search has."""
-        return len(self._space.list_grid()) if self._search.method == "grid" else self._search.trials
+        """Count the trials that the whole search has: no more than there are different ones."""
+        if self._search.method == "grid":
+            return len(self._space.list_grid())
+        return min(self._search.trials, self._space.count() or self._search.trials)
 
     def read_values(self, trial: Any) -> dict[str, Any]:  # noqa: ANN401
         """Give a trial's values by key."""
@@ -173,14 +175,15 @@ def build_pruner(settings: TrainSettings) -> Any:  # noqa: ANN401
     """Build the pruner of the settings; its steps are epochs.
 
     ``median``: after three whole trials, and a tenth of the epochs, a trial whose best is below the median
-    of the others at the same epoch goes. ``halving``: at each third of the way (1/9, 1/3) the best third
-    goes on (successive halving, asynchronous: Li et al., arXiv 1810.05934).
+    of the others at the same epoch goes. ``halving``: after a ninth and a third of the epochs, a trial goes
+    that isn't in the best third of those that came so far (asynchronous successive halving, Li et al.,
+    arXiv 1810.05934): it stops more, and needs many trials.
     """
     from optuna import pruners
 
     epochs = settings.fit.epochs
     if settings.search.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=epochs // 10)
+        return pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=max(1, epochs // 10) + 1)
     if settings.search.pruner == "halving":
         return pruners.SuccessiveHalvingPruner(min_resource=max(1, epochs // 9), reduction_factor=3)
     return pruners.NopPruner()

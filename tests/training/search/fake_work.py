@@ -35,7 +35,12 @@ def work(settings, *, folder, report, run):
         while (search / "wait.txt").exists() and (search / "wait.txt").read_text() == folder.name:
             note(search / "waiting.txt", folder.name)
             time.sleep(0.05)
-        figures = {"loss": 1 / epoch, "ap": best / 2, "ap50": best * epoch / settings.fit.epochs, "ap75": best / 3}
+        figures = {
+            "loss": 1 / epoch,
+            "ap": best / 2,
+            "ap50": best * epoch / settings.fit.epochs,
+            "ap75": best / 3,
+        }
         run.log_metrics(figures, epoch)
         report(epoch, figures)
     package = folder / "package"
