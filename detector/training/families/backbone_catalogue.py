@@ -17,7 +17,7 @@ from detector.errors import SettingsError
 from detector.training.families.plain import PLAIN, PLAIN_ENDS, PLAIN_WIDTHS, build_plain
 
 Model = Any  # keras ships no types that mypy follows here
-Preprocessing = Literal["none", "minus_one_to_one", "zero_to_one_standardised", "caffe"]
+Preprocessing = Literal["none", "minus_one_to_one", "zero_to_one", "zero_to_one_standardised", "caffe"]
 MEAN_RGB = (0.485, 0.456, 0.406)  # of ImageNet in 0..1, as Keras and torchvision subtract them
 DEVIATION_RGB = (0.229, 0.224, 0.225)
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -68,6 +68,8 @@ def preprocess_pixels(pixels: Any, preprocessing: Preprocessing) -> Any:  # noqa
     """
     if preprocessing == "minus_one_to_one":
         return scale_pixels(pixels, 1 / 127.5, -1.0)
+    if preprocessing == "zero_to_one":
+        return scale_pixels(pixels, 1 / 255, 0.0)
     if preprocessing == "zero_to_one_standardised":
         offset = [-mean / deviation for mean, deviation in zip(MEAN_RGB, DEVIATION_RGB, strict=True)]
         return scale_pixels(pixels, [1 / 255 / deviation for deviation in DEVIATION_RGB], offset)

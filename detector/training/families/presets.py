@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.errors import ModelError
-from detector.training.families.backbone_catalogue import preprocess_pixels, scale_pixels
+from detector.training.families.backbone_catalogue import Preprocessing, preprocess_pixels, scale_pixels
 from detector.training.families.weights import PRESET_CONFIG
 
 Model = Any  # keras ships no types that mypy follows here
@@ -56,6 +56,25 @@ def load_preset_retinanet(place: str, input_px: int) -> tuple[Model, Preprocess]
     return model, find_preprocessing(place)
 
 
+def load_preset_d_fine(place: str, input_px: int, class_count: int) -> tuple[Model, Preprocess]:
+    """Load a D-FINE for so many classes, and its pixels' way; what knows classes stays random.
+
+    Its canvas is built in, so that it is made again for ``input_px`` and takes over what fits.
+    """
+    from keras_hub.models import DFineBackbone
+
+    loaded = open_preset(place, input_px)
+    shape = {"image_shape": (input_px, input_px, 3), "anchor_image_size": (input_px, input_px)}
+    body = {"backbone": _resize_encoder(loaded.backbone, input_px)}
+    model = DFineBackbone(
+        **{**loaded.get_config(), **shape, **body, "num_labels": class_count, "labels": None}
+    )
+    for variable, values in zip(model.weights, loaded.weights, strict=True):
+        if variable.shape == values.shape:
+            variable.assign(values)
+    return model, find_preprocessing(place, otherwise="zero_to_one")
+
+
 def _resize_encoder(encoder: Model, input_px: int) -> Model:
     # Its input has no size, from which stages and levels are told.
     config = {**encoder.get_config(), "image_shape": (input_px, input_px, 3)}
@@ -78,18 +97,18 @@ def open_preset(place: str, input_px: int) -> Model:
         ) from error
 
 
-def find_preprocessing(place: str) -> Preprocess:
+def find_preprocessing(place: str, *, otherwise: Preprocessing = "zero_to_one_standardised") -> Preprocess:
     """Find what a preset's pixels are multiplied by and what is added.
 
-    A preset without an image converter was saved from a bare backbone; those are taken to have learnt on
-    pixels standardised by ImageNet's means, as KerasHub's own ResNets have.
+    A preset without an image converter was saved from a bare backbone; ``otherwise`` is what such a one is
+    taken to have learnt on: pixels standardised by ImageNet's means, as KerasHub's own ResNets have.
     """
     import keras_hub
 
     try:
         converter = keras_hub.layers.ImageConverter.from_preset(place)
     except (ValueError, OSError, json.JSONDecodeError):
-        return lambda pixels: preprocess_pixels(pixels, "zero_to_one_standardised")
+        return lambda pixels: preprocess_pixels(pixels, otherwise)
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset
     return lambda pixels: scale_pixels(pixels, scale, offset)

@@ -105,7 +105,7 @@ def load_run_weights(model: Model, folder: Path) -> list[str]:
     path = folder / RUN_WEIGHTS
     try:
         found = _list_file_shapes(path)
-        same = len(found) == len(model.variables)
+        same = len(found) == len(_list_shapes(model))
         left = _load_and_list_left(model, path, skip_mismatch=True) if same else None
     except (ValueError, OSError, KeyError) as error:
         raise ModelError(f"{path}: can't be read as Keras weights ({_shorten(error)})") from error
@@ -141,7 +141,7 @@ def _load_and_list_left(model: Model, path: Path, *, skip_mismatch: bool) -> lis
 
 
 def _is_float(variable: Any) -> bool:  # noqa: ANN401 (a keras.Variable)
-    return np.issubdtype(np.dtype(variable.dtype), np.floating)
+    return "float" in str(variable.dtype)  # bfloat16 is none of NumPy's own
 
 
 def _classify_folder(folder: Path) -> Kind:
@@ -157,14 +157,19 @@ def _classify_folder(folder: Path) -> Kind:
 
 
 def _list_shapes(model: Model) -> list[tuple[int, ...]]:
-    return [tuple(variable.shape) for variable in model.variables]
+    return [tuple(variable.shape) for variable in model.variables if _is_float(variable)]
 
 
 def _list_file_shapes(path: Path) -> list[tuple[int, ...]]:
     shapes: list[tuple[int, ...]] = []
 
     def visit(name: str, item: Any) -> None:  # noqa: ANN401 (of h5py)
-        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+        # States of random generators are whole numbers, and Keras doesn't save all of them.
+        if (
+            isinstance(item, h5py.Dataset)
+            and not name.startswith("optimizer")
+            and item.dtype.kind not in "iu"
+        ):
             shapes.append(tuple(item.shape))
 
     with h5py.File(path) as file:
