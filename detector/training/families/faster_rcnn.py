@@ -1,6 +1,6 @@
 """Faster R-CNN of the TensorFlow model garden: proposals first, then a head that looks at each.
 
-Owns the family, and with more heads ``cascade_rcnn``'s: settings to the garden's config, targets as its parser
+Owns the families ``faster_rcnn`` and, with more heads, ``cascade_rcnn``: settings to the garden's config, targets as its parser
 makes them, losses as its task computes them. The methods are Ren et al., "Faster R-CNN" (NeurIPS 2015), with the
 pyramid of Lin et al. (CVPR 2017), and Cai and Vasconcelos, "Cascade R-CNN" (CVPR 2018).
 """
@@ -120,12 +120,7 @@ class FasterRcnnDetector:
 
 
 def build_detector(request: FamilyRequest) -> FasterRcnnDetector:
-    """Build a Faster R-CNN as the settings say, ResNet-50 by default."""
-    return build_two_stage(request, is_cascade=False)
-
-
-def build_two_stage(request: FamilyRequest, *, is_cascade: bool) -> FasterRcnnDetector:
-    """Build a Faster R-CNN, or a cascade of three heads whose classes are averaged.
+    """Build a Faster R-CNN as the settings say, ResNet-50 by default; as ``cascade_rcnn`` with three heads.
 
     Raises ``SettingsError`` for settings that the garden can't follow, ``ModelError`` for weights.
     """
@@ -139,7 +134,7 @@ def build_two_stage(request: FamilyRequest, *, is_cascade: bool) -> FasterRcnnDe
         octaves=1,
         default_size=_ANCHOR_SIZE,
     )
-    config = _describe_model(request, pyramid, anchors, is_cascade=is_cascade)
+    config = _describe_model(request, pyramid, anchors)
     detector = FasterRcnnDetector(
         maskrcnn.MaskRCNNTask(configs.MaskRCNNTask(model=config)), anchors, request.class_count
     )
@@ -147,11 +142,10 @@ def build_two_stage(request: FamilyRequest, *, is_cascade: bool) -> FasterRcnnDe
     return detector
 
 
-def _describe_model(
-    request: FamilyRequest, pyramid: Pyramid, anchors: Anchors, *, is_cascade: bool
-) -> configs.MaskRCNN:
+def _describe_model(request: FamilyRequest, pyramid: Pyramid, anchors: Anchors) -> configs.MaskRCNN:
     settings = request.settings
     width, depth = settings.pyramid_width, settings.head_depth
+    is_cascade = settings.architecture == "cascade_rcnn"
     heads: dict[str, Any] = {"use_separable_conv": pyramid.is_mobile}
     if width is not None:
         heads["num_filters"] = width

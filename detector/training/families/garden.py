@@ -85,10 +85,26 @@ def measure_canvas(pixels: Tensors) -> Tensors:
 
 
 def pad_truth(boxes_yxyx_norm: Tensors, class_ids: Tensors, canvas_px: int) -> tuple[Tensors, Tensors]:
-    """Give boxes in pixels of the canvas, float32 [B, M, 4], and class_ids [B, M], padding -1 in both."""
+    """Give boxes in pixels of the canvas, float32 [B, M, 4], and class_ids [B, M], padding -1 in both, at the end."""
+    # Objects first: the garden counts them, and takes so many from the front.
+    order = tf.argsort(tf.cast(class_ids <= 0, tf.int32), axis=1, stable=True)
+    boxes_yxyx_norm, class_ids = (tf.gather(each, order, batch_dims=1) for each in (boxes_yxyx_norm, class_ids))
     is_object = class_ids > 0
     boxes = tf.where(is_object[..., None], tf.cast(boxes_yxyx_norm, tf.float32) * canvas_px, -1.0)
     return boxes, tf.where(is_object, tf.cast(class_ids, tf.int32), -1)
+
+
+def fit_rows(values: Tensors, count: int, padding: float) -> Tensors:
+    """Cut or pad [B, M, ...] to ``count`` rows a picture."""
+    missing = tf.maximum(count - tf.shape(values)[1], 0)
+    paddings = [[0, 0], [0, missing]] + [[0, 0]] * (len(values.shape) - 2)
+    fitted = tf.pad(values, paddings, constant_values=padding)[:, :count]
+    return tf.ensure_shape(fitted, [values.shape[0], count, *values.shape[2:]])
+
+
+def spread_scores(scores: Tensors, class_ids: Tensors, class_count: int) -> Tensors:
+    """Give each row's one score, [B, L], to its class, from 1, and 0 to the others: float32 [B, L, C]."""
+    return scores[..., None] * tf.one_hot(tf.cast(class_ids, tf.int32) - 1, class_count)
 
 
 def cast_outputs(outputs: Mapping[str, Tensors]) -> dict[str, Tensors]:

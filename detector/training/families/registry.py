@@ -16,8 +16,13 @@ ARCHITECTURES = {
     "retinanet": "detector.training.families.retinanet",
     "d_fine": "detector.training.families.d_fine",
     "faster_rcnn": "detector.training.families.faster_rcnn",
-    "cascade_rcnn": "detector.training.families.cascade_rcnn",
+    "cascade_rcnn": "detector.training.families.faster_rcnn",
     "garden_retinanet": "detector.training.families.garden_retinanet",
+    "yolo_v3": "detector.training.families.garden_yolo",
+    "yolo_v4": "detector.training.families.garden_yolo",
+    "yolo_v7": "detector.training.families.garden_yolo_v7",
+    "centernet": "detector.training.families.garden_centernet",
+    "detr": "detector.training.families.garden_detr",
 }
 
 
