@@ -58,7 +58,7 @@ class TrainingInput:
         self._factors = np.ones(len(examples))
         if fit.class_balance:
             self._factors = compute_repeat_factors([set(own.class_ids.tolist()) for own in self._objects])
-        self._open_canvases(self._examples)
+        self._own_canvases = self._open_canvases(self._examples)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -147,4 +147,4 @@ class TrainingInput:
     def _draw_sample(self, position: int, generator: np.random.Generator) -> Sample:
         objects, jitter = self._objects[position], self._augment.box_jitter
         drawn = objects.draw(generator, is_one_each=self._is_one_each, jitter=jitter)
-        return make_sample(self._open_canvases(self._examples).read(position), objects, drawn)
+        return make_sample(self._own_canvases.read(position), objects, drawn)

@@ -71,6 +71,14 @@ def test_nothing_is_changed_when_all_is_off(make_probe):
     assert after.class_ids.tolist() == [1, 2]
 
 
+def test_mirrored_is_mirrored(make_probe):
+    """Pixel by pixel, in the middle of the canvas."""
+    sample, _, after = augment(make_probe, {"flip": 1}, 3)
+    assert np.array_equal(after.pixels, sample.pixels[:, ::-1])
+    sample, _, after = augment(make_probe, {"flip": 1, "flip_vertical": 1}, 3)
+    assert np.array_equal(after.pixels, sample.pixels[::-1, ::-1])
+
+
 def test_the_border_stays_as_exported_models_have_it(make_probe):
     """Colours of the picture change, those around it never."""
     sample, _, after = augment(make_probe, {"brightness": 0.3, "contrast": 0.3}, 1)
