@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench demo-model clean distclean
+.PHONY: help setup demo test lint format bench demo-model mlflow-ui clean distclean
 
 PYTHON ?= python3
 MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
@@ -55,6 +55,10 @@ bench: setup ## measure scoring against a plain TensorFlow loop and the naive Sp
 
 demo-model: setup ## make the small model of conf/demo again
 	$(BIN)/python jobs/demo_model.py --out conf/demo
+
+mlflow-ui: setup ## open runs and registered models of build/training on this machine
+	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
+	  --backend-store-uri sqlite:///build/training/mlflow.db --default-artifact-root build/training/mlartifacts
 
 clean: ## remove what the targets made
 	rm -rf build spark-warehouse metastore_db derby.log .mypy_cache .ruff_cache .pytest_cache .hypothesis
