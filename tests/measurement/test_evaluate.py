@@ -20,6 +20,7 @@ from detector.measurement.predictions import predict_images
 from detector.measurement.thresholds import read_thresholds
 from detector.measurement.truths import build_truths, map_names
 from detector.settings import ModelSettings, ScoreSettings
+from detector.tables.schemas import SCORES
 
 PROJECT = Path(__file__).resolve().parents[2]
 QUICK = {"resamples": 100}
@@ -166,10 +167,27 @@ def test_from_the_tables_it_is_the_same(spark, drawn_folder, model, tmp_path):
     found = evaluate(EvaluateSettings(**given), watch)
     assert flatten(found.report.to_json()) == pytest.approx(flatten(direct.report.to_json()), abs=1e-5)
     assert found.subject.model_digest == direct.subject.model_digest
+    in_catalog = copy_into_catalog(spark, lake, tmp_path)
+    again = evaluate(
+        EvaluateSettings(**given | {"tables": tables | in_catalog, "write_thresholds": False}), watch
+    )
+    assert again.report.to_json() == found.report.to_json()
     rows = deltalake.DeltaTable(f"{lake}/thresholds").to_pyarrow_table().to_pylist()
     best = {row.label: row.threshold.threshold for row in found.report.classes if row.threshold}
     assert {row["label"]: row["threshold"] for row in rows} == best
     assert {row["model_digest"] for row in rows} == {found.subject.model_digest}
+
+
+def copy_into_catalog(spark, lake, folder):
+    """Copy the scores into a catalog's schema; give the settings that name it."""
+    from detector.settings import TableSettings
+    from detector.tables.store import open_store
+
+    named = {"root": None, "schema": "evaluated", "checkpoints": str(folder / "checkpoints")}
+    store = open_store(spark, TableSettings(**named))
+    store.create([SCORES])
+    store.insert_new_scores(spark.read.format("delta").load(f"{lake}/scores"))
+    return named
 
 
 def flatten(text):
