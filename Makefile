@@ -58,7 +58,7 @@ demo-model: setup ## make the small model of conf/demo again
 
 mlflow-ui: setup ## open runs and registered models of build/training on this machine
 	@mkdir -p build/training
-	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
+	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
 	  --backend-store-uri sqlite:///build/training/mlflow.db --default-artifact-root build/training/mlartifacts
 
 clean: ## remove what the targets made
