@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detector.training.input.augmentation import augment_sample
+from detector.training.input.mosaic import make_mosaic
+from detector.training.input.sample import cut_content
 from detector.training.train_settings import AugmentSettings
 
 OFF = {
@@ -112,6 +114,29 @@ def test_a_mosaic_shows_four_pictures(make_probe, find_colour):
         _, _, after = augment(make_probe, KINDS["mosaic"], seed)
         counts.append(sum(find_colour(after.pixels, class_id) is not None for class_id in range(1, 6)))
     assert np.mean(counts) > 4
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_the_four_pictures_of_a_mosaic_meet(is_mirrored, make_probe):
+    """No border where they touch, mirrored or not."""
+    sample = make_probe([], content=(0, 30, 96, 66))
+    tiles = [(sample, cut_content(sample), 1.0, (is_mirrored, is_mirrored))] * 4
+    pixels = make_mosaic(tiles, (50, 40)).pixels
+    assert (pixels[36:44, 46:54] == 120).all()
+    assert (pixels[:4] == 127).all()
+
+
+def test_a_crop_enlarges_whole_objects(make_probe):
+    """Both sides by the same factor, 1.2 and more on average; what is gone is wholly gone."""
+    factors = []
+    for seed in range(30):
+        sample, _, after = augment(make_probe, {"crop": 1}, seed)
+        before = dict(zip(sample.class_ids.tolist(), sample.boxes_xyxy_px, strict=True))
+        for class_id, box in zip(after.class_ids.tolist(), after.boxes_xyxy_px, strict=True):
+            factor = (box[2:] - box[:2]) / (before[class_id][2:] - before[class_id][:2])
+            assert factor[0] == pytest.approx(factor[1], rel=1e-4)
+            factors.append(factor[0])
+    assert np.mean(factors) > 1.2
 
 
 def test_copy_paste_adds_an_object_where_there_is_room(make_probe):
