@@ -23,6 +23,13 @@ def test_a_terminal_sees_the_line():
     assert terminal.getvalue().endswith("\n")
 
 
+def test_seconds_of_video_are_counted():
+    """Half of a clip of two minutes, as parts of one medium."""
+    terminal = Terminal()
+    Progress(Share(1, 120, 30), terminal).show(Share(0.5, 60, 15))
+    assert "0 of 1 media, 0:01:00 of 0:02:00 of video (50%)" in terminal.getvalue()
+
+
 def test_a_pipe_sees_nothing():
     """Logs stay free of it."""
     pipe = io.StringIO()

@@ -1,7 +1,9 @@
 """Whole runs over videos: real clips, segments, a run broken in the middle, broken files."""
 
 import itertools
+import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from detector.annotations.shapes import draw_picture
 from detector.scoring import job
 from detector.scoring.job import score
 from detector.settings import ScoreSettings
+from jobs.score import main
 
-from .conftest import write_clip
+from .conftest import DEMO_LABELS, DEMO_MODEL, write_clip
 
 pytestmark = pytest.mark.spark
 
@@ -137,27 +140,45 @@ def test_rescore_scores_all_segments_again(spark, make_settings, folder, tmp_pat
     assert Counter(row["attempt"] for row in read_table(tmp_path)) == {0: 4, 1: 4}
 
 
+def run_main(tmp_path, *paths):
+    """Run the job's own main in this process; give its exit code and the rows by name."""
+    labels, root = ("--model.labels", str(DEMO_LABELS)), ("--tables.root", str(tmp_path / "tables"))
+    given = itertools.chain.from_iterable(("--media.paths", str(path)) for path in paths)
+    code = main(
+        [*given, "--model.uri", str(DEMO_MODEL), *labels, *root, "--media.video.sample", "every_n: 10"]
+    )
+    return code, {Path(row["media_uri"]).name: row for row in read_table(tmp_path)}
+
+
 @pytest.mark.data
-def test_each_broken_clip_is_one_row(spark, make_settings, tmp_path, data_pack):
-    """Empty, audio only, text, cut off, a playlist under a video's name: the reason of each."""
-    photos = tmp_path / "photos"
+def test_each_broken_clip_is_one_row(spark, tmp_path, data_pack, capsys):
+    """Empty, audio only, text, playlists under a video's name: the reason of each, exit code 3."""
+    photos, videos = tmp_path / "photos", data_pack / "videos"
     photos.mkdir()
-    for name in ("audio_only.mp4", "empty.mp4", "text_named.mp4", "car_truncated.avi"):
-        (photos / name).write_bytes((data_pack / "videos" / name).read_bytes())
-    (photos / "playlist.mp4").write_text(f"#EXTM3U\n#EXTINF:9,\n{data_pack / 'videos' / 'walk.mkv'}\n")
-    summary = score(spark, make_settings(media=video(sample="every_n: 10")))
-    rows = {Path(row["media_uri"]).name: row for row in read_table(tmp_path)}
+    for name in ("audio_only.mp4", "empty.mp4", "text_named.mp4"):
+        (photos / name).write_bytes((videos / name).read_bytes())
+    (photos / "playlist.mp4").write_text(f"#EXTM3U\n#EXTINF:9,\n{videos / 'walk.mkv'}\n")
+    (photos / "concat.mkv").write_text(f"ffconcat version 1.0\nfile '{videos / 'walk.mkv'}'\n")
+    code, rows = run_main(tmp_path, photos)
     assert {name: (row["status"], row["error_class"]) for name, row in rows.items()} == {
         "audio_only.mp4": ("failed", "NoVideoStream"),
         "empty.mp4": ("failed", "EmptyMedia"),
         "text_named.mp4": ("failed", "NotAVideo"),
         "playlist.mp4": ("failed", "NotAVideo"),
-        "car_truncated.avi": ("scored", "DamagedVideo"),
+        "concat.mkv": ("failed", "NotAVideo"),
     }
-    cut_off = rows["car_truncated.avi"]
-    assert cut_off["frames_scored"] > 0
-    assert " s" in cut_off["error_message"]
-    assert (summary.listed, summary.scored, summary.failed) == (5, 1, 4)
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (code, summary["listed"], summary["scored"], summary["failed"]) == (3, 5, 0, 5)
+
+
+@pytest.mark.data
+def test_a_clip_cut_off_scores_what_it_has(spark, tmp_path, data_pack):
+    """Exit code 0; half of the frames that its header announces, and the second where it broke."""
+    code, rows = run_main(tmp_path, data_pack / "videos" / "car_truncated.avi")
+    (row,) = rows.values()
+    assert (code, row["status"], row["error_class"]) == (0, "scored", "DamagedVideo")
+    assert (row["frames_expected"], row["frames_scored"], len(row["frames"])) == (12, 6, 6)
+    assert re.search(r"57 of 120 frames are there, at 4\.560 s", row["error_message"])
 
 
 @pytest.mark.data

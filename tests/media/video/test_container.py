@@ -1,6 +1,7 @@
 """What is opened as a video, which stream of it, and what is refused."""
 
 import io
+import socket
 
 import av
 import numpy as np
@@ -67,6 +68,26 @@ def test_lists_and_texts_are_no_videos(text):
     """Whatever they point to isn't opened."""
     with pytest.raises(NotAVideoError, match="no video of the formats"):
         read_size(text.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:4,\n{url}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{url}'\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><BaseURL>{url}</BaseURL></Period></MPD>',
+        "{url}\n",
+    ],
+)
+def test_no_protocol_is_spoken(text):
+    """A server waits where the list points to, and nobody comes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/clip.ts"
+        with pytest.raises(NotAVideoError):
+            read_index(io.BytesIO(text.format(url=url).encode()), max_pixels=10**7)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "GIF", "WEBP"])

@@ -1,6 +1,7 @@
 """Frames: the union of segments is one sequential pass, whatever the codec, cut and sampling."""
 
 import functools
+from collections import Counter
 
 import av
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detector.errors import DamagedVideoError, TooManyPixelsError
-from detector.media.video.frames import read_frames
+from detector.media.video.conversion import FrameConverter
+from detector.media.video.frames import _Reader, read_frames
 from detector.media.video.index import read_index
 from detector.media.video.sampling import parse_sampling
 from detector.media.video.segments import cut_into_segments
@@ -113,6 +115,40 @@ def test_a_range_is_a_part(clips, bounds, segment_s):
     found = read_all(path, start_s=bounds[0], end_s=bounds[1] + 0.01, segment_s=segment_s)
     wanted = [i for i, (t, _) in read_once(path).items() if bounds[0] - 1e-6 <= t < bounds[1] + 0.01 - 1e-6]
     assert [index for index, _, _ in found] == wanted
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Give a counter of what decoders are given and what is made RGB."""
+    done = Counter()
+    decode, convert = _Reader._try, FrameConverter.convert
+
+    def count_decoding(reader, packet):
+        done["decoded"] += packet is not None
+        return decode(reader, packet)
+
+    def count_conversion(converter, frame):
+        done["converted"] += 1
+        return convert(converter, frame)
+
+    monkeypatch.setattr(_Reader, "_try", count_decoding)
+    monkeypatch.setattr(FrameConverter, "convert", count_conversion)
+    return done
+
+
+@pytest.mark.parametrize("name", ["h264_closed", "hevc_open_gop", "vp9", "av1", "mpeg4"])
+def test_keyframes_alone_are_decoded(clips, work, name):
+    """As many packets as frames that are given; none else is made RGB."""
+    found = read_all(clips[name], "keyframes")
+    assert work == {"decoded": len(found), "converted": len(found)}
+    assert 1 < len(found) < FRAMES
+
+
+def test_unwanted_frames_cost_little(clips, work):
+    """Every 20th of 36 frames in groups of six: numbers 0 and 20, the first and four packets of two groups."""
+    assert [index for index, _, _ in read_all(clips["h264_closed"], "every_n: 20")] == [0, 20]
+    assert work["converted"] == 2
+    assert work["decoded"] <= 1 + 5
 
 
 def test_scenes_begin_where_the_ground_changes(clips):
