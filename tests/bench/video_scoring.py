@@ -1,11 +1,13 @@
 """Frames per second of the scoring stage on one long clip against a plain PyAV and TensorFlow loop, interleaved.
 
 `make bench` prints the median of every side and the ratios: the job on the clip cut in segments against the
-plain loop with the whole machine, and against the plain loop on one core. Loading models is not counted.
+plain loop with the whole machine, the plain loop on one core, and one such loop on each core at once: what the
+machine has to give, if two cores are less than twice one. Loading models is not counted.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -14,8 +16,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import av
 from pyspark.sql import SparkSession
+from video_clips import PROJECT, VIDEOS, repeat_clip
 
 from detector.media.filesystem import build_access
 from detector.media.listing import list_media
@@ -28,15 +30,16 @@ from detector.session import open_session
 from detector.settings import MediaSettings, ModelSettings, RunSettings, VideoSettings
 from detector.tables.schemas import SCORES
 
-PROJECT = Path(__file__).resolve().parents[2]
-PACK = PROJECT.parent / "shared" / "data"
-CLIP = PACK / "videos/bottle-detection.mp4"
+PACK = VIDEOS.parent
+CLIP = VIDEOS / "bottle-detection.mp4"
+ONE_CORE = "plain loop, one core"
+EACH_CORE = "one such loop a core"
 
 
 def main() -> None:
     """Measure a quick model and a real one, where the data pack is."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3, help="times that the clip is repeated")
+    parser.add_argument("--repeats", type=int, default=8, help="times that the clip is repeated")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     if not CLIP.is_file():
@@ -50,26 +53,6 @@ def main() -> None:
         ]
         for name, model, batch_size, every_n in cases:
             measure(spark, name, model, clip, batch_size, every_n, given.rounds)
-
-
-def repeat_clip(source: Path, target: Path, times: int) -> Path:
-    """Remux a clip one time after another: the same packets with later times."""
-    with av.open(str(target), "w") as out:
-        copied, offset = None, 0
-        for _ in range(times):
-            with av.open(str(source)) as container:
-                stream = container.streams.video[0]
-                copied = copied or out.add_stream_from_template(stream)
-                length = stream.duration
-                for packet in container.demux(stream):
-                    if packet.dts is None:
-                        continue
-                    packet.pts += offset
-                    packet.dts += offset
-                    packet.stream = copied
-                    out.mux(packet)
-                offset += length
-    return target
 
 
 def measure(
@@ -99,31 +82,41 @@ def measure(
         return sum(row[0] for row in rows) / (time.perf_counter() - started)
 
     time_job()  # every worker process loads its model
-    found = {"job": [], "plain loop": [], "plain loop, one core": []}
+    found: dict[str, list[float]] = {"job": [], "plain loop": [], ONE_CORE: [], EACH_CORE: []}
+    cores = sorted(os.sched_getaffinity(0))
     for _ in range(rounds):
-        found["plain loop"].append(time_plain_loop(model, clip, batch_size, every_n))
-        found["job"].append(time_job())
-        found["plain loop, one core"].append(
-            time_plain_loop(model, clip, batch_size, every_n, "taskset", "-c", "0")
-        )
+        found["plain loop"] += [time_plain_loops(model, clip, batch_size, every_n, [cores])]
+        found["job"] += [time_job()]
+        found[ONE_CORE] += [time_plain_loops(model, clip, batch_size, every_n, [cores[:1]])]
+        found[EACH_CORE] += [time_plain_loops(model, clip, batch_size, every_n, [[core] for core in cores])]
     print(f"\n{name}, {units.num_rows} segments of one clip, {rounds} rounds")
     for side, rates in found.items():
         middle = statistics.median(rates)
         print(f"  {side:20} {middle:7.1f} frames/s   (from {min(rates):.1f} to {max(rates):.1f})")
-    for other in ("plain loop", "plain loop, one core"):
+    for other in ("plain loop", ONE_CORE, EACH_CORE):
         ratios = [job / rate for job, rate in zip(found["job"], found[other], strict=True)]
         low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
         print(f"  job / {other:20} {middle:.2f}   (from {low:.2f} to {high:.2f})")
     worker.release()
 
 
-def time_plain_loop(model: Path, clip: Path, batch_size: int, every_n: int, *before: str) -> float:
-    """Run the plain loop in a process of its own."""
-    loop = str(Path(__file__).with_name("plain_video_loop.py"))
-    words = [*before, sys.executable, loop, "--model", str(model), "--file", str(clip)]
+def time_plain_loops(
+    model: Path, clip: Path, batch_size: int, every_n: int, shares: list[list[int]]
+) -> float:
+    """Run a plain loop on each share of the cores, all at once, in processes of their own; add up their rates."""
+    loop = [sys.executable, str(Path(__file__).with_name("plain_video_loop.py"))]
+    words = ["--model", str(model), "--file", str(clip)]
     words += ["--batch-size", str(batch_size), "--every-n", str(every_n)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])["frames_per_second"]
+    running = [
+        subprocess.Popen(
+            ["taskset", "-c", ",".join(map(str, cores)), *loop, *words], text=True, stdout=subprocess.PIPE
+        )
+        for cores in shares
+    ]
+    outputs = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        sys.exit("a plain loop has failed")
+    return sum(json.loads(output.splitlines()[-1])["frames_per_second"] for output in outputs)
 
 
 if __name__ == "__main__":
