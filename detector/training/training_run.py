@@ -19,6 +19,7 @@ from detector.boxes import compute_letterbox
 from detector.evaluation.truth import ImageTruth
 from detector.measurement.truths import build_truths, map_names
 from detector.media.decoding import decode_image
+from detector.training.export.formats import export_formats
 from detector.training.export.package import write_package
 from detector.training.export.verification import Agreement, check_export
 from detector.training.families.family import Detector, FamilyRequest
@@ -94,6 +95,7 @@ def train_once(
         )
     detector = _rebuild_in_float32(detector, request, settings)
     write_package(detector, data.labels, settings, folder / PACKAGE)
+    export_formats(detector, settings.export, folder / PACKAGE)
     agreement = check_export(
         detector, settings.export, folder / PACKAGE, read_pictures(data.splits["val"], settings)
     )
