@@ -81,6 +81,17 @@ def test_an_epoch_shows_every_picture_and_fills_the_last_batch(data):
     assert feed.name_of(3) == data.splits["train"][3].name
 
 
+def test_pictures_of_a_batch_are_varied_each_in_its_own_way(data):
+    """One example, four times in a batch: four different pictures."""
+    alone = TrainingInput(
+        data.splits["train"][:1], data.labels, AugmentSettings(), FitSettings(batch_size=4),
+        DataSettings(root=Path()), 64,
+    )  # fmt: skip
+    assert alone.steps_per_epoch == 1
+    pixels = read_epoch(alone, 0)["pixels"]
+    assert len({picture.tobytes() for picture in pixels}) == 4
+
+
 def test_the_batches_are_what_families_take(data):
     """Shapes, types and ranges; rows of padding are zeros with class 0, behind the boxes."""
     feed = open_input(data)
