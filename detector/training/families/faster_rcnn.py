@@ -1,8 +1,9 @@
 """Faster R-CNN of the TensorFlow model garden: proposals first, then a head that looks at each.
 
-Owns the families ``faster_rcnn`` and, with more heads, ``cascade_rcnn``: settings to the garden's config, targets as its parser
-makes them, losses as its task computes them. The methods are Ren et al., "Faster R-CNN" (NeurIPS 2015), with the
-pyramid of Lin et al. (CVPR 2017), and Cai and Vasconcelos, "Cascade R-CNN" (CVPR 2018).
+Owns the families ``faster_rcnn`` and, with three heads in a row, ``cascade_rcnn``: settings to the garden's
+config, targets as its parser makes them, losses as its task computes them. The methods are Ren et al.,
+"Faster R-CNN" (NeurIPS 2015), with the pyramid of Lin et al. (CVPR 2017), and Cai and Vasconcelos,
+"Cascade R-CNN" (CVPR 2018).
 """
 
 from collections.abc import Mapping, Sequence
@@ -180,15 +181,14 @@ def _describe_model(request: FamilyRequest, pyramid: Pyramid, anchors: Anchors) 
     )
 
 
-class _AnyBatchSampler(box_sampler.BoxSampler):
+class _AnyBatchSampler(box_sampler.BoxSampler):  # type: ignore[misc]
     """The garden's sampler for batches of any size; its own counts them when it is traced."""
 
     def call(self, positive_matches: Tensors, negative_matches: Tensors, ignored_matches: Tensors) -> Tensors:
         """Sample each picture by itself; bool [B, N] each, returns indices int32 [B, K]."""
         sample_one = super().call
-        rows = tf.map_fn(
+        return tf.map_fn(
             lambda row: sample_one(*(each[None] for each in row))[0],
             (positive_matches, negative_matches, ignored_matches),
             fn_output_signature=tf.TensorSpec([self._config_dict["num_samples"]], tf.int32),
         )
-        return rows

@@ -85,10 +85,12 @@ def measure_canvas(pixels: Tensors) -> Tensors:
 
 
 def pad_truth(boxes_yxyx_norm: Tensors, class_ids: Tensors, canvas_px: int) -> tuple[Tensors, Tensors]:
-    """Give boxes in pixels of the canvas, float32 [B, M, 4], and class_ids [B, M], padding -1 in both, at the end."""
+    """Give boxes in pixels of the canvas, float32 [B, M, 4], and class_ids [B, M]; padding is -1, and last."""
     # Objects first: the garden counts them, and takes so many from the front.
     order = tf.argsort(tf.cast(class_ids <= 0, tf.int32), axis=1, stable=True)
-    boxes_yxyx_norm, class_ids = (tf.gather(each, order, batch_dims=1) for each in (boxes_yxyx_norm, class_ids))
+    boxes_yxyx_norm, class_ids = (
+        tf.gather(each, order, batch_dims=1) for each in (boxes_yxyx_norm, class_ids)
+    )
     is_object = class_ids > 0
     boxes = tf.where(is_object[..., None], tf.cast(boxes_yxyx_norm, tf.float32) * canvas_px, -1.0)
     return boxes, tf.where(is_object, tf.cast(class_ids, tf.int32), -1)

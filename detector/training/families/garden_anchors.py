@@ -1,4 +1,4 @@
-"""Anchors of the model garden's detectors: their sizes from the settings or from the data, and where they are.
+"""Anchors of the model garden's detectors: sizes from the settings or from the data, and where they are.
 
 Owns the choice and the boxes. The garden spaces its sizes in even steps of an octave; here every size may be
 any, because its models take the boxes as they are given.

@@ -22,7 +22,7 @@ _BACKBONE_COARSEST = 5
 
 @dataclass(frozen=True)
 class Pyramid:
-    """A backbone and the decoder over it, as the garden's configs say them, for levels 2^finest..2^coarsest."""
+    """A backbone and the decoder over it, as the garden's configs say them, for levels finest to coarsest."""
 
     backbone: Any
     decoder: Any

@@ -71,11 +71,13 @@ class CenterNetDetector:
     def encode_targets(self, boxes_yxyx_norm: Tensors, class_ids: Tensors) -> Tensors:
         """Pad the truth; the garden draws its maps of centres with the losses.
 
-        Returns boxes [B, N, 4] in pixels, padding 0, classes [B, N] from 1, padding -1, and how many objects there are.
+        Returns boxes [B, N, 4] in pixels, padding 0, classes [B, N] from 1, padding -1, and the number of
+        objects.
         """
         boxes_px, classes = pad_truth(boxes_yxyx_norm, class_ids, self.input_px)
         # 0, not -1: the garden looks up the cell of each row, and only a GPU lets it look outside.
-        boxes_px, classes = fit_rows(tf.maximum(boxes_px, 0), self._max_boxes, 0), fit_rows(classes, self._max_boxes, -1)
+        boxes_px = fit_rows(tf.maximum(boxes_px, 0), self._max_boxes, 0)
+        classes = fit_rows(classes, self._max_boxes, -1)
         count = tf.reduce_sum(tf.cast(classes > 0, tf.int32), axis=1)
         return {"boxes": boxes_px, "classes": classes, "groundtruths": {"num_detections": count}}
 

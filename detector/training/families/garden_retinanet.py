@@ -1,7 +1,7 @@
-"""RetinaNet of the TensorFlow model garden, over any of its backbones: SpineNet, MobileDet, ResNet and others.
+"""RetinaNet of the TensorFlow model garden, over its backbones: SpineNet, MobileDet, ResNet and others.
 
-Owns the family: settings to the garden's config, targets as its parser makes them, losses as its task computes
-them. The method is Lin et al., "Focal Loss for Dense Object Detection" (ICCV 2017).
+Owns the family: settings to the garden's config, targets as its parser makes them, losses as its task
+computes them. The method is Lin et al., "Focal Loss for Dense Object Detection" (ICCV 2017).
 """
 
 from collections.abc import Mapping, Sequence

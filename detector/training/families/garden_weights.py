@@ -1,8 +1,8 @@
 """Weights to begin with for the model garden's detectors: its own checkpoints, or an earlier run.
 
 Owns the reading of TensorFlow checkpoints as the garden's trainer writes them, which name the parts of a
-model: backbone, decoder, heads. A backbone must fit; heads of other classes or anchors stay random, and the log
-says so. Refuses anything else by what was found.
+model: backbone, decoder, heads. A backbone must fit; heads of other classes or anchors stay random, and the
+log says so. Refuses anything else by what was found.
 """
 
 import logging

@@ -1,13 +1,11 @@
-"""YOLO v3 and v4 of the TensorFlow model garden, and what v7 shares with them.
+"""YOLO v3 and v4 of the TensorFlow model garden.
 
 Owns the families ``yolo_v3`` and ``yolo_v4``: targets as the garden's parser makes them, losses as its task
 computes them, with the weights of the papers' own configuration files. The methods are Redmon and Farhadi,
 "YOLOv3" (2018), and Bochkovskiy et al., "YOLOv4" (2020).
 """
 
-import difflib
-from collections.abc import Collection, Mapping, Sequence
-from types import ModuleType
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -19,21 +17,21 @@ from official.projects.yolo.modeling import factory
 from official.projects.yolo.ops import anchor
 from official.vision.configs import common
 
-from detector.errors import SettingsError
 from detector.training.families.family import FamilyRequest, Tensors
 from detector.training.families.garden import (
     NORM_MOMENTUM,
     Network,
-    cast_outputs,
     fit_rows,
     keras_of_garden,
     pad_truth,
-    refuse_settings,
 )
-from detector.training.families.garden_backbones import list_stages
 from detector.training.families.garden_weights import load_garden_weights
 from detector.training.families.garden_yolo_anchors import PER_LEVEL, choose_yolo_anchors
-from detector.training.train_settings import NetworkSettings
+from detector.training.families.garden_yolo_network import (
+    YoloNetwork,
+    find_yolo_backbone,
+    refuse_yolo_settings,
+)
 
 # Name: the garden's model, the decoder made for it, its finest level; the coarsest is 5.
 _DARKNETS = {
@@ -52,41 +50,15 @@ _TILE = 50  # boxes that the loss compares at once; it looks at whole tiles, and
 _ANCHOR_IOU = 0.4  # with a box's sides, above which an anchor answers for the box, too
 
 
-class YoloNetwork:
-    """The part of a YOLO detector that doesn't depend on its loss; see ``families.family.Detector``."""
-
-    keras: ModuleType = tf_keras
-
-    def __init__(self, model: Network, *, input_px: int, class_count: int) -> None:
-        self.model, self.input_px, self.class_count = model, input_px, class_count
-        with keras_of_garden():
-            model(tf.zeros([1, input_px, input_px, 3]), training=True)  # makes all variables
-
-    @property
-    def backbone_stages(self) -> Sequence[Sequence[Any]]:
-        """List the backbone's layers by stage."""
-        return list_stages(self.model.backbone, self.input_px)
-
-    def predict(self, pixels: Tensors, *, training: bool) -> dict[str, Tensors]:
-        """Run the network: by level float32 [B, H, W, A, class_count + 5]."""
-        model = self.model
-        # Its own call suppresses overlapping boxes at once; its parts don't.
-        maps = model.decoder(model.backbone(pixels / 255.0, training=training), training=training)
-        return cast_outputs(model.head(maps, training=training))
-
-    def decode(self, pixels: Tensors) -> tuple[Tensors, Tensors]:
-        """Give the box and the scores of every anchor of every cell."""
-        outputs = self.predict(pixels, training=False)
-        parse = self.model.detection_generator.parse_prediction_path
-        parsed = [parse(level, outputs[level]) for level in sorted(outputs)]
-        return tf.concat([boxes for _, boxes, _ in parsed], 1), tf.concat([scores for *_, scores in parsed], 1)
-
-
 class YoloDetector(YoloNetwork):
     """The garden's YOLO v3 or v4; see ``families.family.Detector``."""
 
     def __init__(
-        self, model: Network, losses: Any, labeler: anchor.YoloAnchorLabeler, request: FamilyRequest  # noqa: ANN401
+        self,
+        model: Network,
+        losses: Any,  # noqa: ANN401 (the garden's)
+        labeler: anchor.YoloAnchorLabeler,
+        request: FamilyRequest,
     ) -> None:
         super().__init__(model, input_px=request.settings.input_px, class_count=request.class_count)
         self._labeler, self._rows = labeler, request.max_boxes
@@ -100,9 +72,9 @@ class YoloDetector(YoloNetwork):
     def encode_targets(self, boxes_yxyx_norm: Tensors, class_ids: Tensors) -> Tensors:
         """Say which cells and anchors answer for which box.
 
-        Returns by level inds int32 [B, N, 3], upds float32 [B, N, 6] (x and y of the centre, width, height, 1,
-        class from 0) and true_conf [B, H, W, A, 1]; and bbox [B, N, 4] and classes [B, N] from 0,
-        padding -1.
+        Returns by level inds int32 [B, N, 3], upds float32 [B, N, 6] (x and y of the centre, width, height,
+        1, class from 0) and true_conf [B, H, W, A, 1]; and bbox [B, N, 4] and classes [B, N] from 0, padding
+        -1.
         """
         boxes, classes = pad_truth(boxes_yxyx_norm, class_ids, 1)
 
@@ -111,7 +83,9 @@ class YoloDetector(YoloNetwork):
             labelled: tuple[Any, Any, Any] = self._label(own_boxes, own_classes - 1)
             return labelled
 
-        inds, upds, true_conf = tf.map_fn(label, (boxes, classes), fn_output_signature=self._describe_targets())
+        inds, upds, true_conf = tf.map_fn(
+            label, (boxes, classes), fn_output_signature=self._describe_targets()
+        )
         rows = (-(-self._rows // _TILE) + 1) * _TILE
         own_ids = tf.cast(tf.where(classes > 0, classes - 1, -1), tf.float32)
         return {
@@ -124,7 +98,9 @@ class YoloDetector(YoloNetwork):
 
     def compute_losses(self, pixels: Tensors, targets: Tensors, *, training: bool) -> Mapping[str, Tensors]:
         """Compute the loss, summed by the garden over boxes, objects and classes of all levels."""
-        return {"yolo_loss": self._compute_loss(self._losses, targets, self.predict(pixels, training=training))[0]}
+        return {
+            "yolo_loss": self._compute_loss(self._losses, targets, self.predict(pixels, training=training))[0]
+        }
 
     def _describe_targets(self) -> tuple[Any, Any, Any]:
         counts = {level: len(sides) for level, sides in self._labeler.anchors.items()}
@@ -163,32 +139,6 @@ def build_detector(request: FamilyRequest) -> YoloDetector:
     detector = YoloDetector(model, losses, labeler, request)
     load_garden_weights(detector.model, detector.model.checkpoint_items, settings.weights)
     return detector
-
-
-def refuse_yolo_settings(settings: NetworkSettings) -> None:
-    """Raise ``SettingsError`` for settings that no YOLO of the garden can follow."""
-    fixed = "has levels, widths and heads by its backbone"
-    refuse_settings(
-        settings,
-        {
-            "levels": fixed,
-            "pyramid_width": fixed,
-            "head_depth": fixed,
-            "anchors": "takes its anchors from the training boxes, others at each level",
-        },
-    )
-
-
-def find_yolo_backbone(settings: NetworkSettings, default: str, names: Collection[str]) -> str:
-    """Give the backbone's name, or raise ``SettingsError`` for one that isn't among ``names``."""
-    name = settings.backbone or default
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise SettingsError(
-            f"model.backbone: {name!r}: {settings.architecture} takes {', '.join(names)}{hint}"
-        )
-    return name
 
 
 def _describe_model(

@@ -1,6 +1,7 @@
 """Anchors of the model garden's YOLOs: sides in pixels, three for each level, from the training boxes.
 
-Owns the choice. YOLO's anchors needn't be of the same shapes at each level, so ``model.anchors`` can't say them.
+Owns the choice. YOLO's anchors needn't be of the same shapes at each level, so ``model.anchors`` can't say
+them.
 """
 
 import numpy as np

@@ -19,12 +19,12 @@ from official.vision.configs import common
 from detector.training.families.family import FamilyRequest, Tensors
 from detector.training.families.garden import NORM_MOMENTUM, Network, keras_of_garden, pad_truth
 from detector.training.families.garden_weights import load_garden_weights
-from detector.training.families.garden_yolo import (
+from detector.training.families.garden_yolo_anchors import PER_LEVEL, choose_yolo_anchors
+from detector.training.families.garden_yolo_network import (
     YoloNetwork,
     find_yolo_backbone,
     refuse_yolo_settings,
 )
-from detector.training.families.garden_yolo_anchors import PER_LEVEL, choose_yolo_anchors
 
 _LEVELS = (3, 5)
 _BACKBONE = "yolo_v7_tiny"
@@ -52,16 +52,22 @@ class YoloV7Detector(YoloNetwork):
             **{name: getattr(config.loss, name) for name in ("box_weight", "obj_weight", "cls_weight")},
         )
         # It branches on tensors, which autograph alone can trace.
-        self._compute_loss: Any = tf.function(lambda labels, outputs: loss(labels, outputs)[0], autograph=True)
+        self._compute_loss: Any = tf.function(
+            lambda labels, outputs: loss(labels, outputs)[0], autograph=True
+        )
 
     def encode_targets(self, boxes_yxyx_norm: Tensors, class_ids: Tensors) -> Tensors:
-        """Give bbox [B, M, 4] and classes [B, M] from 0, padding -1; the garden assigns them with the loss."""
+        """Give bbox [B, M, 4] and classes [B, M] from 0, padding -1; the loss assigns them to anchors."""
         boxes, classes = pad_truth(boxes_yxyx_norm, class_ids, 1)
         return {"bbox": tf.maximum(boxes, 0), "classes": tf.where(classes > 0, classes - 1, -1)}
 
     def compute_losses(self, pixels: Tensors, targets: Tensors, *, training: bool) -> Mapping[str, Tensors]:
         """Compute the loss, summed by the garden over boxes, objects and classes of all levels."""
         return {"yolo_loss": self._compute_loss(targets, self.predict(pixels, training=training))}
+
+    def score(self, objectness: Tensors, class_scores: Tensors) -> Tensors:
+        """Give the scores of classes; of a single one, the objectness: its loss teaches no class then."""
+        return objectness[..., None] if self.class_count == 1 else class_scores
 
 
 def build_detector(request: FamilyRequest) -> YoloV7Detector:
