@@ -16,16 +16,15 @@ from keras_hub.src.models.d_fine.d_fine_utils import weighting_function
 from detector.errors import SettingsError
 from detector.training.families.backbones import build_backbone
 from detector.training.families.d_fine_losses import BINS, EdgeScale, Layer, Objects, compute_d_fine_losses
+from detector.training.families.d_fine_network import ATTENTION_HEADS, build_network, load_network
 from detector.training.families.family import FamilyRequest, Model, Tensors
-from detector.training.families.presets import is_preset_of, load_preset_d_fine
+from detector.training.families.presets import is_preset_of
 from detector.training.families.weights import load_run_weights, locate_weights
 
 _BACKBONE = "resnet_18"
 _LEVELS = (3, 5)
 _WIDTH = 256
 _DECODER_LAYERS = 3
-_QUERIES = 300
-_ATTENTION_HEADS = 8
 _OUTPUTS = (
     "intermediate_logits", "intermediate_reference_points", "intermediate_predicted_corners",
     "initial_reference_points", "enc_topk_logits", "enc_topk_bboxes",
@@ -122,8 +121,8 @@ def _build_over_backbone(request: FamilyRequest) -> tuple[DFineBackbone, Sequenc
     levels = settings.levels or _LEVELS
     backbone = build_backbone(name, input_px=settings.input_px, levels=levels, weights=settings.weights)
     width = settings.pyramid_width or _WIDTH
-    if width % _ATTENTION_HEADS:
-        raise SettingsError(f"model.pyramid_width is {width}: d_fine takes multiples of {_ATTENTION_HEADS}")
+    if width % ATTENTION_HEADS:
+        raise SettingsError(f"model.pyramid_width is {width}: d_fine takes multiples of {ATTENTION_HEADS}")
     network = build_network(
         backbone.model,
         backbone.levels,
@@ -134,49 +133,6 @@ def _build_over_backbone(request: FamilyRequest) -> tuple[DFineBackbone, Sequenc
     return network, backbone.stages, lambda pixels: pixels
 
 
-def build_network(
-    backbone: Model, levels: Sequence[int], *, class_count: int, width: int, decoder_layers: int
-) -> DFineBackbone:
-    """Build KerasHub's D-FINE, in the proportions of its small size, over a model that gives P3 and so on.
-
-    It is without its denoising queries: KerasHub takes their noise once and for all from the boxes that are
-    there when the network is built.
-    """
-    names = [f"P{level}" for level in levels]
-    maps = [backbone.output[name] for name in names]
-    input_px = backbone.input_shape[1]
-    locations = sum((input_px >> level) ** 2 for level in levels)
-    return DFineBackbone(
-        backbone=backbone,
-        out_features=names,
-        image_shape=(input_px, input_px, 3),
-        anchor_image_size=(input_px, input_px),
-        feat_strides=[2**level for level in levels],
-        num_feature_levels=len(levels),
-        encoder_in_channels=[each.shape[-1] for each in maps],
-        decoder_in_channels=[width] * len(levels),
-        encode_proj_layers=[len(levels) - 1],
-        encoder_hidden_dim=width,
-        hidden_dim=width,
-        encoder_ffn_dim=4 * width,
-        decoder_ffn_dim=4 * width,
-        num_attention_heads=_ATTENTION_HEADS,
-        decoder_attention_heads=_ATTENTION_HEADS,
-        num_encoder_layers=1,
-        num_decoder_layers=decoder_layers,
-        decoder_n_points=[4] * len(levels),
-        hidden_expansion=0.5,
-        depth_multiplier=0.34,
-        eval_idx=-1,
-        num_queries=min(_QUERIES, locations),
-        num_labels=class_count,
-        num_denoising=0,
-        learn_initial_query=False,
-        lqe_hidden_dim=64,
-        num_lqe_layers=2,
-    )
-
-
 def _load_network(request: FamilyRequest) -> tuple[DFineBackbone, Sequence[Sequence[Any]], Any]:
     settings = request.settings
     for key in ("backbone", "levels", "pyramid_width", "head_depth"):
@@ -185,10 +141,7 @@ def _load_network(request: FamilyRequest) -> tuple[DFineBackbone, Sequence[Seque
                 f"model.{key} is {getattr(settings, key)}, but the preset {settings.weights} has its own: "
                 "leave it out"
             )
-    network, preprocess = load_preset_d_fine(str(settings.weights), settings.input_px, request.class_count)
+    network, preprocess = load_network(str(settings.weights), settings.input_px, request.class_count)
     body = network.backbone
-    return (
-        network,
-        [[body.embedder_layer], *([stage] for stage in body.encoder_layer.stages_list)],
-        preprocess,
-    )
+    stages = [[body.embedder_layer], *([stage] for stage in body.encoder_layer.stages_list)]
+    return network, stages, preprocess

@@ -25,7 +25,7 @@ def load_preset_backbone(place: str, input_px: int) -> tuple[Model, Preprocess]:
     """
     model = open_preset(place, input_px)
     if hasattr(model, "image_encoder"):
-        model = _resize_encoder(model.image_encoder, input_px)
+        model = resize_encoder(model.image_encoder, input_px)
     if not getattr(model, "pyramid_outputs", None):
         raise ModelError(
             f"{place}: a {type(model).__name__} has no feature maps by level; take a preset of ResNet, "
@@ -49,34 +49,15 @@ def load_preset_retinanet(place: str, input_px: int) -> tuple[Model, Preprocess]
     from keras_hub.models import RetinaNetBackbone
 
     loaded = open_preset(place, input_px)
-    encoder = _resize_encoder(loaded.image_encoder, input_px)
+    encoder = resize_encoder(loaded.image_encoder, input_px)
     shape = {"image_encoder": encoder, "image_shape": (input_px, input_px, 3)}
     model = RetinaNetBackbone(**{**loaded.get_config(), **shape})
     model.set_weights(loaded.get_weights())
     return model, find_preprocessing(place)
 
 
-def load_preset_d_fine(place: str, input_px: int, class_count: int) -> tuple[Model, Preprocess]:
-    """Load a D-FINE for so many classes, and its pixels' way; what knows classes stays random.
-
-    Its canvas is built in, so that it is made again for ``input_px`` and takes over what fits.
-    """
-    from keras_hub.models import DFineBackbone
-
-    loaded = open_preset(place, input_px)
-    shape = {"image_shape": (input_px, input_px, 3), "anchor_image_size": (input_px, input_px)}
-    body = {"backbone": _resize_encoder(loaded.backbone, input_px)}
-    model = DFineBackbone(
-        **{**loaded.get_config(), **shape, **body, "num_labels": class_count, "labels": None}
-    )
-    for variable, values in zip(model.weights, loaded.weights, strict=True):
-        if variable.shape == values.shape:
-            variable.assign(values)
-    return model, find_preprocessing(place, otherwise="zero_to_one")
-
-
-def _resize_encoder(encoder: Model, input_px: int) -> Model:
-    # Its input has no size, from which stages and levels are told.
+def resize_encoder(encoder: Model, input_px: int) -> Model:
+    """Make a KerasHub backbone again for a canvas of known size, from which stages and levels are told."""
     config = {**encoder.get_config(), "image_shape": (input_px, input_px, 3)}
     resized = type(encoder).from_config(config)
     resized.set_weights(encoder.get_weights())
@@ -104,11 +85,11 @@ def find_preprocessing(place: str, *, otherwise: Preprocessing = "zero_to_one_st
     taken to have learnt on: pixels standardised by ImageNet's means, as KerasHub's own ResNets have.
     """
     import keras_hub
+    from keras_hub.src.utils.preset_utils import IMAGE_CONVERTER_CONFIG_FILE, check_file_exists
 
-    try:
-        converter = keras_hub.layers.ImageConverter.from_preset(place)
-    except (ValueError, OSError, json.JSONDecodeError):
+    if not check_file_exists(place, IMAGE_CONVERTER_CONFIG_FILE):
         return lambda pixels: preprocess_pixels(pixels, otherwise)
+    converter = keras_hub.layers.ImageConverter.from_preset(place)
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset
     return lambda pixels: scale_pixels(pixels, scale, offset)

@@ -200,3 +200,8 @@ def test_refuses_what_it_cannot_follow():
         build(pyramid_width=20)
     with pytest.raises(SettingsError, match=r"a picture has 50 boxes, .* 96 finds at most 45"):
         build(max_boxes=50)
+
+
+def test_classes_begin_unlikely(detector, drawn):
+    """Before training no query is sure of anything, so that background doesn't drown the rest."""
+    assert 0.001 < np.median(detector.decode(drawn[0])[1]) < 0.05
