@@ -10,10 +10,11 @@ import pytest
 from detector.annotations.dataset import Box
 from detector.errors import DetectorError, SettingsError
 from detector.labels import LabelMap
+from detector.training.input.batch import Batch
 from detector.training.input.batches import TrainingInput
 from detector.training.input.examples import Example, load_training_data
 from detector.training.input.packing import PADDING
-from detector.training.input.sheet import draw_sheet
+from detector.training.input.sheet import draw_sheet, write_sheet
 from detector.training.train_settings import AugmentSettings, DataSettings, FitSettings
 
 EVERYTHING = AugmentSettings(flip_vertical=0.3, crop=0.3, mosaic=0.3, copy_paste=0.3, box_jitter=0.05)
@@ -178,6 +179,15 @@ def test_the_sheet_shows_the_first_samples_with_their_boxes(data, tmp_path, suff
     box = np.rint(np.asarray(batch.boxes_yxyx_norm)[0, 0] * 256).astype(int)
     assert differs[box[2] - 1, box[1] : box[3]].mean() > 0.6
     assert 0 < differs.mean() < 0.3
+
+
+def test_red_is_written_as_red(tmp_path):
+    """OpenCV reads it back as blue, green, red."""
+    red = np.zeros((1, 256, 256, 3), np.float32)
+    red[..., 0] = 255
+    batch = Batch(red, np.zeros((1, 1, 4), np.float32), np.zeros((1, 1), np.int32), np.zeros(1, np.int32))
+    write_sheet(tmp_path / "red.png", [batch], LabelMap())
+    assert cv2.imread(str(tmp_path / "red.png"))[9, 9].tolist() == [0, 0, 255]
 
 
 def test_a_sheet_that_cannot_be_written_says_so(data, tmp_path):
