@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench demo-model mlflow-ui clean distclean
+.PHONY: help setup demo test lint format bench train-demo demo-model doctor mlflow-ui clean distclean
 
 PYTHON ?= python3
 MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
@@ -53,8 +53,19 @@ bench: setup ## measure scoring against a plain TensorFlow loop and the naive Sp
 	$(BIN)/python tests/bench/video.py
 	$(BIN)/python tests/bench/video_scoring.py
 
-demo-model: setup ## make the small model of conf/demo again
-	$(BIN)/python jobs/demo_model.py --out conf/demo
+train-demo: setup ## train a small model on drawn pictures, and show how good it is
+	$(BIN)/python jobs/demo_pictures.py --annotated --count 300 --out build/train-demo/pictures
+	$(BIN)/python jobs/train.py --config conf/train/demo.yaml
+
+demo-model: setup ## make the small model of conf/demo again: some 10 minutes
+	$(BIN)/python jobs/demo_pictures.py --annotated --count 3000 --out build/demo-model/pictures
+	$(BIN)/python jobs/train.py --config conf/train/demo.yaml --data.root build/demo-model/pictures \
+		--export.folder build/demo-model/package --out build/demo-model/runs
+	rm -rf conf/demo/saved_model
+	cp -r build/demo-model/package/saved_model build/demo-model/package/label_map.pbtxt conf/demo/
+
+doctor: setup ## tell what there is to compute with: Java, Spark, TensorFlow, GPUs
+	$(BIN)/python -m detector.training.doctor
 
 mlflow-ui: setup ## open runs and registered models of build/training on this machine
 	@mkdir -p build/training

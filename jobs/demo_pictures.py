@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from detector.annotations.drawn_dataset import write_drawn_dataset
 from detector.annotations.picture_files import write_demo_pictures
 
 
@@ -19,7 +20,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--count", type=int, default=24, help="whole pictures (default 24)")
     parser.add_argument("--seed", type=int, default=0, help="of the pictures (default 0)")
+    parser.add_argument("--annotated", action="store_true", help="a set to train on, with an XML beside each")
     options = parser.parse_args(arguments)
+    if options.annotated:
+        write_drawn_dataset(options.out, count=options.count, seed=options.seed)
+        print(f"{options.out}: {options.count} pictures with their annotations", file=sys.stderr)
+        return 0
     written = write_demo_pictures(options.out, count=options.count, seed=options.seed)
     print(
         f"{options.out}: {options.count} pictures, a clip and 2 broken files, {written} of them new",

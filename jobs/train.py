@@ -11,29 +11,34 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from detector.errors import DetectorError, LabelMapError, SettingsError
-from detector.reports.terminal import show_progress
+from detector.errors import DetectorError, SettingsError
+from detector.reports.terminal import open_console, show_progress
+from detector.reports.training_pages import show_training
 from detector.settings import load_settings
-from detector.training.outcome_text import summarise
 from detector.training.train_settings import TrainSettings
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train, print the outcome's one JSON line last, and return the exit code."""
+    """Train, show, print one JSON line last, and return the exit code."""
     try:
-        if "--from-pipeline-config" in arguments:
+        if any(argument.partition("=")[0] == "--from-pipeline-config" for argument in arguments):
             from detector.training.pipeline_config.command import run_conversion
 
             return run_conversion(arguments)
         settings = load_settings(TrainSettings, arguments)
+        from detector.training.outcome_text import summarise  # after the settings: --help needs no TensorFlow
         from detector.training.train import train
 
         with show_progress() as watch:
-            outcome = train(settings, watch, lambda line: print(line, file=sys.stderr))
-        print(summarise(outcome))
+            outcome = train(settings, watch, lambda line: print(line, file=sys.stderr, flush=True))
+        measured = outcome.release.test or outcome.release.validation
+        for page in show_training(measured, outcome.leaderboard, open_console(), outcome.folder):
+            outcome.keep(page)
+            print(f"Open {page}", file=sys.stderr)
+        print(summarise(outcome), flush=True)
     except DetectorError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, SettingsError | LabelMapError) else 1
+        return 2 if isinstance(error, SettingsError) else 1
     except Exception:  # noqa: BLE001 (the last resort: everything else is exit code 1, with its trace)
         traceback.print_exc()
         return 1

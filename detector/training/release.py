@@ -4,7 +4,7 @@ Owns the order of these steps and which pictures each may see: thresholds come f
 figures from the test split, which nothing before has looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,10 @@ from detector.evaluation.assessment import assess_detections
 from detector.evaluation.report import EvaluationReport
 from detector.evaluation.results import ImageResult
 from detector.evaluation.truth import ImageTruth
+from detector.measurement.measurement import Measurement, Subject, choose_pictures, find_lowest_score
 from detector.measurement.opening import OpenedModel, open_model
 from detector.measurement.predictions import predict_images
-from detector.measurement.thresholds import ThresholdOrigin, write_thresholds
+from detector.measurement.thresholds import FILE_NAME, ThresholdOrigin, write_thresholds
 from detector.settings import ModelSettings
 from detector.training.experiment.experiments import Experiment
 from detector.training.experiment.promotion import (
@@ -30,27 +31,34 @@ from detector.training.experiment.promotion import (
 )
 from detector.training.experiment.registration import ModelVersion, find_champion, register_package
 from detector.training.experiment.runs import TrackedRun
-from detector.training.export.package import LABEL_MAP, write_manifest, write_metrics
+from detector.training.export.package import LABEL_MAP, copy_package, write_manifest, write_metrics
 from detector.training.input.examples import TrainingData
 from detector.training.train_settings import TrainSettings
 from detector.training.training_run import TrainedModel, build_split_truths
-
-_THRESHOLDS = "thresholds.json"
 
 
 @dataclass(frozen=True)
 class Release:
     """What became of the best model.
 
-    ``validation`` and ``test`` are reports at the thresholds that validation chose; ``test`` is None where
+    ``validation`` and ``test`` are measured at the thresholds that validation chose; ``test`` is None where
     the split has no pictures. ``version`` is the registry's.
     """
 
     package: Path
-    validation: EvaluationReport
-    test: EvaluationReport | None
+    validation: Measurement
+    test: Measurement | None
     version: ModelVersion
     promotion: Promotion
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A model on the pictures of a split."""
+
+    split: str
+    truths: list[ImageTruth]
+    results: list[ImageResult]
 
 
 def release_model(
@@ -64,79 +72,85 @@ def release_model(
 
     Raises ``TrainingError`` or ``ModelError`` where MLflow can't keep it.
     """
-    opened = _open(trained.package, settings)
-    validation, _ = _measure(opened, data, "val", settings, None)
+    opened = _open(str(trained.package), settings, labels=str(trained.package / LABEL_MAP))
+    tried = _try(opened, data, "val", settings)
+    validation = _assess(tried, data, settings, None)
     thresholds = {c.class_id: c.threshold.threshold for c in validation.classes if c.threshold is not None}
-    test, results = None, None
+    _write_thresholds(validation, opened, data, trained.package)
+    test = None
+    measured = _measure(validation, tried, opened, data)
     if data.splits["test"]:
-        test, results = _measure(opened, data, "test", settings, thresholds)
-    _complete(trained, opened, data, settings, validation, test)
-    figures = {f"test/{name}": value for name, value in list_figures(test).items()}
-    figures |= {f"val/{name}": value for name, value in list_figures(validation).items()}
+        tried = _try(opened, data, "test", settings)
+        test = _measure(_assess(tried, data, settings, thresholds), tried, opened, data)
+    figures = _join_figures(validation, test)
+    _complete(trained, data, settings, figures)
     run.log_metrics(figures)
     name = settings.tracking.register_as or settings.model.name
     version = register_package(run, trained.package, name, metrics=figures, data_digest=data.digest)
-    promotion = _promote(settings, data, experiment, version, opened, results)
-    return Release(trained.package, validation, test, version, promotion)
+    promotion = _promote(settings, data, experiment, version, tried)
+    return Release(trained.package, measured, test, version, promotion)
 
 
-def list_figures(report: EvaluationReport | None) -> dict[str, float]:
+def list_figures(report: EvaluationReport) -> dict[str, float]:
     """List a report's figures that are known, by short names: COCO's, VOC's and Open Images'."""
-    if report is None:
-        return {}
     figures = asdict(report.coco) | {"voc_ap50": report.voc.ap, "open_images_ap": report.open_images_ap}
     figures |= {f"ap50/{row.label}": row.coco.ap50 for row in report.classes}
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
-def _open(package: Path, settings: TrainSettings) -> OpenedModel:
+def _join_figures(validation: EvaluationReport, test: Measurement | None) -> dict[str, float]:
+    figures = {f"val/{name}": value for name, value in list_figures(validation).items()}
+    if test is not None:
+        figures |= {f"test/{name}": value for name, value in list_figures(test.report).items()}
+    return figures
+
+
+def _open(
+    uri: str, settings: TrainSettings, *, labels: str | None = None, registry_uri: str | None = None
+) -> OpenedModel:
+    name = settings.model.name if labels is not None else None
+    min_score = settings.export.min_score
     return open_model(
-        ModelSettings(
-            uri=str(package),
-            labels=str(package / LABEL_MAP),
-            name=settings.model.name,
-            min_score=settings.export.min_score,
-        )
+        ModelSettings(uri=uri, labels=labels, name=name, registry_uri=registry_uri, min_score=min_score)
     )
 
 
-def _measure(
-    opened: OpenedModel,
-    data: TrainingData,
-    split: str,
-    settings: TrainSettings,
-    thresholds: dict[int, float] | None,
-) -> tuple[EvaluationReport, tuple[list[ImageTruth], list[ImageResult]]]:
-    truths = build_split_truths(data, split, settings)
-    results = _predict(opened, data, split, settings)
-    report = assess_detections(
-        truths,
-        results,
+def _try(opened: OpenedModel, data: TrainingData, split: str, settings: TrainSettings) -> _Tried:
+    paths = {example.name: example.path for example in data.splits[split]}
+    results = predict_images(
+        opened.predictor, paths, max_pixels=settings.data.max_pixels, threads=settings.data.workers
+    )
+    return _Tried(split, build_split_truths(data, split, settings), results)
+
+
+def _assess(
+    tried: _Tried, data: TrainingData, settings: TrainSettings, thresholds: Mapping[int, float] | None
+) -> EvaluationReport:
+    return assess_detections(
+        tried.truths,
+        tried.results,
         labels=data.labels.names,
         random=np.random.default_rng(settings.fit.seed),
         score_thresholds=thresholds,
         resamples=settings.tracking.resamples,
         confidence=settings.tracking.confidence,
     )
-    return report, (truths, results)
 
 
-def _predict(
-    opened: OpenedModel, data: TrainingData, split: str, settings: TrainSettings
-) -> list[ImageResult]:
-    paths = {example.name: example.path for example in data.splits[split]}
-    return predict_images(
-        opened.predictor, paths, max_pixels=settings.data.max_pixels, threads=settings.data.workers
+def _measure(report: EvaluationReport, tried: _Tried, opened: OpenedModel, data: TrainingData) -> Measurement:
+    root = data.dataset.root
+    return Measurement(
+        report,
+        Subject(opened.name, opened.version, opened.digest, f"{root.name}, {tried.split}", "the model"),
+        datetime.now(UTC),
+        choose_pictures(report, tried.truths, tried.results, root),
+        data.labels.names,
+        lowest_score=find_lowest_score(tried.results),
     )
 
 
-def _complete(
-    trained: TrainedModel,
-    opened: OpenedModel,
-    data: TrainingData,
-    settings: TrainSettings,
-    validation: EvaluationReport,
-    test: EvaluationReport | None,
+def _write_thresholds(
+    validation: EvaluationReport, opened: OpenedModel, data: TrainingData, package: Path
 ) -> None:
     origin = ThresholdOrigin(
         evaluation_id=f"{data.digest[:12]}-{opened.digest[:12]}",
@@ -146,10 +160,15 @@ def _complete(
         data=f"val of {data.digest[:12]}",
         evaluated_at=datetime.now(UTC),
     )
-    write_thresholds(validation, origin, trained.package / _THRESHOLDS)
+    write_thresholds(validation, origin, package / FILE_NAME)
+
+
+def _complete(
+    trained: TrainedModel, data: TrainingData, settings: TrainSettings, figures: Mapping[str, float]
+) -> None:
+    """Write the package's metrics and, over all of its files, its manifest."""
     metrics: dict[str, Any] = {
-        "val": list_figures(validation),
-        "test": list_figures(test),
+        "figures": dict(figures),
         "best_epoch": trained.best_epoch,
         "training_s": round(trained.seconds, 1),
         "history": trained.history,
@@ -166,31 +185,23 @@ def _complete(
         "pictures": {split: len(examples) for split, examples in data.splits.items()},
     }
     write_manifest(trained.package, facts)
+    if settings.export.folder is not None:
+        copy_package(trained.package, settings.export.folder)
 
 
 def _promote(
-    settings: TrainSettings,
-    data: TrainingData,
-    experiment: Experiment,
-    version: ModelVersion,
-    opened: OpenedModel,
-    tested: tuple[Sequence[ImageTruth], Sequence[ImageResult]] | None,
+    settings: TrainSettings, data: TrainingData, experiment: Experiment, version: ModelVersion, tried: _Tried
 ) -> Promotion:
+    """Compare with the champion on the pictures that were tried last, and move the alias if it is due."""
     champion, side = find_champion(experiment, version.name), None
-    split = "test" if tested is not None else "val"
-    if tested is None:
-        tested = build_split_truths(data, split, settings), _predict(opened, data, split, settings)
     if champion is not None:
-        model = ModelSettings(
-            uri=champion.uri, registry_uri=experiment.registry_uri, min_score=settings.export.min_score
-        )
-        other = open_model(model)
-        side = SideResults(other.labels, _predict(other, data, split, settings))
+        other = _open(champion.uri, settings, registry_uri=experiment.registry_uri)
+        side = SideResults(other.labels, _try(other, data, tried.split, settings).results)
     promotion = decide_promotion(
         settings.tracking,
         settings.fit.metric,
-        LabelledTruth(data.labels, tested[0]),
-        SideResults(data.labels, tested[1]),
+        LabelledTruth(data.labels, tried.truths),
+        SideResults(data.labels, tried.results),
         side,
         random=np.random.default_rng(settings.fit.seed),
     )

@@ -210,6 +210,9 @@ class ExportSettings(Section):
         0.6, gt=0, le=1, description="of two boxes of one class that overlap more, one goes"
     )
     min_score: Fraction = Field(0.01, description="boxes below are not given")
+    folder: Path | None = Field(
+        None, description="where the best model's package is copied to, in the place of an older one"
+    )
     half: bool = Field(False, description="keep weights as float16: half the size")
     formats: list[Literal["tflite", "onnx"]] = Field([], description="beside the SavedModel")
 

@@ -27,12 +27,14 @@ from detector.training.families.registry import build_detector
 from detector.training.families.weights import load_run_weights, locate_weights
 from detector.training.fit.checkpoints import assign_values, read_values
 from detector.training.fit.loop import Progress, fit
-from detector.training.fit.validation import Validation
+from detector.training.fit.validation import Validation, build_detect, mark_found
 from detector.training.input.batches import TrainingInput
 from detector.training.input.examples import Example, TrainingData
+from detector.training.input.sheet import write_sheet
 from detector.training.train_settings import TrainSettings
 
-PACKAGE, CHECKPOINTS, SHEET, DONE = "package", "checkpoints", "augmented.jpg", "run.json"
+PACKAGE, CHECKPOINTS, DONE = "package", "checkpoints", "run.json"
+SHEET, FOUND = "augmented_samples.jpg", "found_in_validation.jpg"
 _CHECKED_PICTURES = 4
 
 Report = Callable[[int, dict[str, float]], None]
@@ -56,16 +58,17 @@ def train_once(
     *,
     folder: Path,
     report: Report,
-    show_sheet: Callable[[Path], None] | None = None,
+    show: Callable[[Path], None] = lambda _path: None,
 ) -> TrainedModel:
     """Train by the settings, write the best weights' package into ``folder``, and check it.
 
-    ``report`` is called after each epoch (see ``fit.loop``); ``show_sheet`` with a picture of augmented
-    samples before the first step. A folder whose run is done is read, not trained again.
+    ``report`` is called after each epoch (see ``fit.loop``); ``show`` with a picture of augmented samples
+    before the first step, and with one of what is found in the end. A folder whose run is done is read, not
+    trained again.
     """
     done = folder / DONE
     if done.is_file():
-        return _read_done(folder)
+        return read_done(folder)
     with _numbers_as(settings):
         feed = TrainingInput(
             data.splits["train"],
@@ -76,24 +79,26 @@ def train_once(
             settings.model.input_px,
             folder=folder,
         )
-        if show_sheet is not None:
-            feed.write_sheet(folder / SHEET)
-            show_sheet(folder / SHEET)
+        feed.write_sheet(folder / SHEET)
+        show(folder / SHEET)
         request = FamilyRequest(
             settings.model, data.class_count, measure_boxes(data.splits["train"], settings), feed.max_boxes
         )
         detector = build_detector(request)
         _begin_with(detector, settings)
+        validation = _open_validation(data, settings, feed)
         progress = fit(
             detector,
             feed,
-            _open_validation(data, settings, feed),
+            validation,
             settings=settings.fit,
             export=settings.export,
             folder=folder / CHECKPOINTS,
             report=report,
         )
     detector = _rebuild_in_float32(detector, request, settings)
+    write_sheet(folder / FOUND, mark_found(build_detect(detector, settings.export), validation), data.labels)
+    show(folder / FOUND)
     write_package(detector, data.labels, settings, folder / PACKAGE)
     export_formats(detector, settings.export, folder / PACKAGE)
     agreement = check_export(
@@ -183,5 +188,6 @@ def _write_done(folder: Path, progress: Progress, agreement: Agreement) -> Train
     return TrainedModel(folder / PACKAGE, **facts)
 
 
-def _read_done(folder: Path) -> TrainedModel:
+def read_done(folder: Path) -> TrainedModel:
+    """Read what the finished run in a folder made."""
     return TrainedModel(folder / PACKAGE, **json.loads((folder / DONE).read_text(encoding="utf-8")))

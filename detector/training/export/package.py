@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from detector.errors import SettingsError
 from detector.labels import LabelMap, write_label_map
 from detector.models.package import compute_digest
 from detector.training.export.saved_model import export_saved_model
@@ -59,6 +60,22 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     content = json.dumps(manifest, indent=1, ensure_ascii=False)
     (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
     return manifest
+
+
+def copy_package(package: Path, folder: Path) -> None:
+    """Copy a package to ``folder``; an older package there goes, any other folder is refused.
+
+    Raises ``SettingsError``.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise SettingsError(
+            f"export.folder {folder} is there and holds no package ({MANIFEST}): name another"
+        )
+    staging = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.copytree(package, staging)
+    shutil.rmtree(folder, ignore_errors=True)
+    staging.rename(folder)
 
 
 def _hash(path: Path) -> str:

@@ -105,7 +105,7 @@ def _run_epoch(stepper: Stepper, feed: Feed, epoch: int, settings: FitSettings) 
     sums: dict[str, float] = {}
     step = epoch * feed.steps_per_epoch
     waiting: tuple[int, Batch, Mapping[str, Any]] | None = None
-    rate = 0.0
+    rate, began, pictures = 0.0, time.monotonic(), 0
     for batch in feed.epoch(epoch):
         rate = compute_learning_rate(step, feed.steps_per_epoch, settings)
         try:
@@ -117,9 +117,11 @@ def _run_epoch(stepper: Stepper, feed: Feed, epoch: int, settings: FitSettings) 
             _add(sums, *waiting, feed)
         waiting = (step, batch, losses)
         step += 1
+        pictures += int(batch.pixels.shape[0])
     if waiting is not None:
         _add(sums, *waiting, feed)
-    return {name: total / feed.steps_per_epoch for name, total in sums.items()} | {"learning_rate": rate}
+    figures = {name: total / feed.steps_per_epoch for name, total in sums.items()}
+    return figures | {"learning_rate": rate, "images_per_second": pictures / (time.monotonic() - began)}
 
 
 def _add(sums: dict[str, float], step: int, batch: Batch, losses: Mapping[str, Any], feed: Feed) -> None:

@@ -3,7 +3,7 @@
 Owns the way from canvases through the network and the exporter's suppression to COCO's figures.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from detector.training.input.batch import Batch
 from detector.training.train_settings import ExportSettings
 
 Figures = dict[str, float]
+_SHOWN_SCORE = 0.3
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,14 @@ def predict_canvases(
                 truth = validation.truths[len(results)]
                 results.append(_place(truth, canvas_px, *(output[row] for output in outputs)))
     return results
+
+
+def mark_found(detect: Callable[[Any], tuple[Any, ...]], validation: Validation) -> Iterator[Batch]:
+    """Give the validation batches with what is found in them instead of their truth, to be drawn."""
+    for batch in validation.open_batches():
+        boxes, scores, classes, _ = detect(batch.pixels)
+        is_shown = tf.cast(scores >= _SHOWN_SCORE, tf.int32)
+        yield Batch(batch.pixels, boxes, is_shown * (tf.cast(classes, tf.int32) + 1), batch.examples)
 
 
 def measure(results: Sequence[ImageResult], truths: Sequence[ImageTruth]) -> Figures:
