@@ -70,7 +70,9 @@ class Completeness:
             return self._source.tell_time_s(stream.start_time + stream.duration)
         self._is_of_file = True
         if container.duration and container.format.name in _HEADED_FORMATS:
-            return container.duration / av.time_base
+            # FFmpeg writes when the last frame ends by the file's clock, which may not begin at 0; others
+            # write the time between first and last. The smaller of both accuses no whole file.
+            return container.duration / av.time_base - max(0.0, float(self._source.start_s))
         return None
 
 

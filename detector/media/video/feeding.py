@@ -57,7 +57,8 @@ def plan_feed(packets: PacketTimes, wanted: NDArray[np.int64]) -> Feed:
     last = np.maximum.reduceat(np.where(is_wanted, places, -1), starts)
     ends = np.append(starts[1:], count) - 1
     last = np.where(np.append(needs_before[1:], False), ends, last)
-    follows_whole = np.append(False, (last == ends)[:-1])
+    # Leading frames of the first group are wanted where they need no other: the index has no more of them.
+    follows_whole = np.append(needs_before[0], (last == ends)[:-1])
     decode = (places <= last[groups]) & (follows_whole[groups] | ~is_leading)
     begin_anew = np.zeros(count, bool)
     begin_anew[starts[1:]] = ~follows_whole[1:]

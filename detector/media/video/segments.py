@@ -50,7 +50,8 @@ def cut_into_segments(
     Each segment is at least ``segment_s`` long, a rest shorter than half of that joins the one before it;
     never fewer than one segment, which may be without frames.
     """
-    first = int(np.searchsorted(index.times_s, start_s - _TOLERANCE_S))
+    # A stream's first frames may be shown before what its container calls the start.
+    first = int(np.searchsorted(index.times_s, start_s - _TOLERANCE_S)) if start_s else 0
     last = len(index.times_s) if end_s is None else int(np.searchsorted(index.times_s, end_s - _TOLERANCE_S))
     last = max(first, last)
     bounds = _choose_bounds(index, first, last, segment_s)

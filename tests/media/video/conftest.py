@@ -24,6 +24,7 @@ RECIPES = {
     "h264_pyramid_ts": Recipe("ts", "libx264", {"x264-params": "keyint=10:min-keyint=10:bframes=3:b-pyramid=normal"}),
     "h264_intra": Recipe("mov", "libx264", {"g": "1"}),
     "hevc_open_gop": Recipe("mp4", "libx265", {"x265-params": "keyint=8:min-keyint=8:open-gop=1:bframes=3:log-level=none"}),
+    "hevc_radl": Recipe("mkv", "libx265", {"x265-params": "keyint=8:min-keyint=8:open-gop=0:radl=2:bframes=3:log-level=none"}),
     "vp9": Recipe("webm", "libvpx-vp9", {"g": "7", "auto-alt-ref": "1", "lag-in-frames": "5", "deadline": "realtime"}),
     "mpeg4": Recipe("avi", "mpeg4", {"g": "9"}),
     "mpeg4_b_frames": Recipe("mp4", "mpeg4", {"g": "9", "bf": "2"}),

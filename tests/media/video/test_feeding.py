@@ -52,6 +52,12 @@ def test_leading_frames_need_the_group_before():
     assert show("K0 1 K4 2 3 5", [5]) == "..|d..w"
 
 
+def test_a_file_s_first_leading_frames_need_none_before():
+    """The index has them only where they were decoded; unwanted, they are left out."""
+    assert show("K2 0 1 3", [0]) == "dw.."
+    assert show("K2 0 1 3", [3]) == "d..w"
+
+
 def test_packets_that_are_not_shown_are_decoded_all_the_same():
     """Later frames refer to them."""
     assert show("K0 x 1 2", [2]) == "ddd" + "w"

@@ -88,6 +88,33 @@ def test_index_counts_what_decoding_gives(clips, name):
         assert decoded == index.pts.tolist()
 
 
+def begin_at_second_keyframe(source, target):
+    """Remux from the second keyframe on: what is shown before it refers to packets that are left out."""
+    with av.open(str(source)) as container, av.open(str(target), "w") as out:
+        stream, keyframes = container.streams.video[0], 0
+        copied = out.add_stream_from_template(stream)
+        for packet in container.demux(stream):
+            keyframes += packet.is_keyframe
+            if keyframes > 1 and packet.size:
+                packet.stream = copied
+                out.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("name", "has_leading"), [("h264_open_gop", False), ("hevc_open_gop", False), ("hevc_radl", True)]
+)
+def test_leading_frames_count_where_they_can_be_decoded(clips, tmp_path, name, has_leading):
+    """A stream that was cut at a keyframe, of an open group or not: the index has what a plain pass gives."""
+    path = begin_at_second_keyframe(clips[name], tmp_path / f"cut{clips[name].suffix}")
+    with path.open("rb") as file:
+        index = read_index(file, max_pixels=10**7)
+    assert index.pts.tolist() == count_by_decoding(path)
+    assert index.damage is None
+    assert index.is_keyframe[0] != has_leading
+    assert [number for number, _, _ in read_all(path)] == list(range(len(index.pts)))
+
+
 @pytest.mark.parametrize("name", RECIPES)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sample=st.sampled_from(SAMPLINGS), segment_s=st.floats(0.05, 4))

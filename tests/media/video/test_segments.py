@@ -59,6 +59,13 @@ def test_a_range_begins_between_keyframes():
     assert (segment.start_s, segment.end_s) == (1.5, 4.2)
 
 
+def test_frames_before_the_start_are_the_first_segment_s():
+    """Leading frames at -0.2 and -0.1 s, unless a start is asked for."""
+    index = make_index(times_s=np.arange(100) / 10 - 0.2)
+    assert sum(segment.frames for segment in cut(index)) == 100
+    assert cut(index, start_s=0.1, segment_s=60.0)[0].first_frame == 3
+
+
 def test_a_range_behind_the_end_is_empty():
     """One segment without frames, of which none is expected."""
     (segment,) = cut(make_index(), start_s=60.0)
