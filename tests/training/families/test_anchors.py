@@ -73,7 +73,7 @@ def _mean_best_iou(grid, boxes_wh_norm):
 
 
 @settings(deadline=None, max_examples=50)
-@given(*[st.floats(-50, 100)] * 4, *[st.floats(1, 80)] * 4)
+@given(*[st.floats(-50, 100)] * 4, *[st.floats(2, 80)] * 4)
 def test_codes_decode_to_their_boxes(y, x, anchor_y, anchor_x, height, width, anchor_height, anchor_width):
     """Decoding undoes encoding for any box against any anchor."""
     box = tf.constant([[y, x, y + height, x + width]], tf.float32)
@@ -118,6 +118,12 @@ def test_the_best_anchor_answers_below_the_thresholds():
     assert encode([[40, 40, 50, 50]], [1], anchors)[0].tolist() == [0, 0]
 
 
+def test_an_anchor_is_given_up_to_the_object_that_has_no_better():
+    """The second anchor overlaps object 1 by .9 and object 2 by .3, but it is the best that object 2 has."""
+    anchors = np.array([[0, 0, 10, 10], [0, 0, 10, 9]], np.float32)
+    assert encode([[0, 0, 10, 10], [0, 0, 3, 9]], [1, 2], anchors)[0].tolist() == [1, 2]
+
+
 def test_padding_matches_nothing():
     """Rows of zeros are background, wherever they stand."""
     found, codes = encode([[0, 0, 0, 0], [8, 8, 24, 24], [0, 0, 0, 0]], [0, 3, 0])
@@ -125,6 +131,8 @@ def test_padding_matches_nothing():
     np.testing.assert_array_equal(found, alone)
     assert np.isfinite(codes).all()
     assert not encode([[0, 0, 0, 0]], [0])[0].any()
+    tiny = np.array([[0, 0, 1, 1]], np.float32)
+    assert not any(values.any() for values in encode([[0, 0, 0, 0]], [0], tiny))
 
 
 def test_candidates_are_the_best_of_any_class():
