@@ -85,7 +85,7 @@ def measure_canvas(pixels: Tensors) -> Tensors:
 
 
 def pad_truth(boxes_yxyx_norm: Tensors, class_ids: Tensors, canvas_px: int) -> tuple[Tensors, Tensors]:
-    """Give boxes in pixels of the canvas, float32 [B, M, 4], and class_ids [B, M]; padding is -1, and last."""
+    """Give boxes in pixels of the canvas, float32 [B, M, 4], and class_ids [B, M]; padding is -1, last."""
     # Objects first: the garden counts them, and takes so many from the front.
     order = tf.argsort(tf.cast(class_ids <= 0, tf.int32), axis=1, stable=True)
     boxes_yxyx_norm, class_ids = (

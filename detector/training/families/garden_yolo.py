@@ -5,7 +5,8 @@ computes them, with the weights of the papers' own configuration files. The meth
 "YOLOv3" (2018), and Bochkovskiy et al., "YOLOv4" (2020).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -14,7 +15,7 @@ from official.projects.yolo.common import registry_imports  # noqa: F401 (regist
 from official.projects.yolo.configs import backbones, decoders
 from official.projects.yolo.configs import yolo as configs
 from official.projects.yolo.modeling import factory
-from official.projects.yolo.ops import anchor
+from official.projects.yolo.ops import anchor, loss_utils
 from official.vision.configs import common
 
 from detector.training.families.family import FamilyRequest, Tensors
@@ -98,9 +99,10 @@ class YoloDetector(YoloNetwork):
 
     def compute_losses(self, pixels: Tensors, targets: Tensors, *, training: bool) -> Mapping[str, Tensors]:
         """Compute the loss, summed by the garden over boxes, objects and classes of all levels."""
-        return {
-            "yolo_loss": self._compute_loss(self._losses, targets, self.predict(pixels, training=training))[0]
-        }
+        outputs = self.predict(pixels, training=training)
+        with _grids_without_padding():
+            loss, *_ = self._compute_loss(self._losses, targets, outputs)
+        return {"yolo_loss": loss}
 
     def _describe_targets(self) -> tuple[Any, Any, Any]:
         counts = {level: len(sides) for level, sides in self._labeler.anchors.items()}
@@ -139,6 +141,30 @@ def build_detector(request: FamilyRequest) -> YoloDetector:
     detector = YoloDetector(model, losses, labeler, request)
     load_garden_weights(detector.model, detector.model.checkpoint_items, settings.weights)
     return detector
+
+
+@contextmanager
+def _grids_without_padding() -> Iterator[None]:
+    # The garden's own puts padding outside the grid, which a GPU ignores and a CPU refuses.
+    original = loss_utils.build_grid
+    loss_utils.build_grid = _build_grid
+    try:
+        yield
+    finally:
+        loss_utils.build_grid = original
+
+
+def _build_grid(
+    indexes: Tensors, truths: Tensors, preds: Tensors, ind_mask: Tensors, *, update: bool = False
+) -> Tensors:
+    """Put truths [B, N, K] at indexes int32 [B, N, 3] into zeros like preds [B, H, W, A, K]."""
+    is_row = ind_mask[..., 0] > 0
+    batches = tf.where(is_row)[:, :1]
+    places = tf.concat([tf.cast(batches, indexes.dtype), tf.boolean_mask(indexes, is_row)], axis=-1)
+    values = tf.boolean_mask(truths, is_row)
+    values = tf.where(tf.math.is_finite(values), values, 0)
+    scatter = tf.tensor_scatter_nd_update if update else tf.tensor_scatter_nd_max
+    return scatter(tf.zeros_like(preds), places, values)
 
 
 def _describe_model(
