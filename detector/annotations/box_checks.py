@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.annotations.box_table import BoxTable, find_box
+from detector.annotations.box_table import BoxTable
 from detector.annotations.dataset import Dataset
 from detector.annotations.problems import Problem, Severity
 
@@ -54,10 +54,12 @@ def _measure_overhang(table: BoxTable) -> NDArray[np.float64]:
 
 
 def _find_repeated(table: BoxTable) -> NDArray[np.bool_]:
-    keys = np.column_stack([table.owner, table.label, table.xyxy_px])
-    _, first = np.unique(keys, axis=0, return_index=True)
-    repeated = np.ones(len(keys), np.bool_)
-    repeated[first] = False
+    # Equal boxes of one picture become neighbours, in their order; all but the first of them are repeated.
+    keys = [*table.xyxy_px.T, table.label, table.owner]
+    order = np.lexsort(keys)
+    is_equal = np.logical_and.reduce([key[order[1:]] == key[order[:-1]] for key in keys])
+    repeated = np.zeros(len(order), np.bool_)
+    repeated[order[1:][is_equal]] = True
     return repeated
 
 
@@ -71,11 +73,11 @@ def _describe(
     advice: str,
 ) -> Iterator[Problem]:
     for row in np.flatnonzero(rows).tolist():
-        box, annotation = find_box(dataset, table, row), dataset.annotations[int(table.owner[row])]
+        box, owner = dataset.columns.list_boxes(row, row + 1)[0], int(table.owner[row])
         place = f"the box of {box.label!r} at ({_list_edges(box.xyxy_px)})"
-        width_px, height_px = table.size_wh_px[table.owner[row]].tolist()
+        width_px, height_px = table.size_wh_px[owner].tolist()
         size = f" of {width_px} x {height_px} pixels" if "picture" in fault else ""
-        file = str(annotation.source or annotation.image)
+        file = dataset.columns.name_file(owner)
         yield Problem(code, severity, file, box.line, f"{place} {fault}{size}", advice)
 
 

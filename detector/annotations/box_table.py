@@ -9,22 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.annotations.dataset import Box, Dataset
+from detector.annotations.dataset import Dataset
 
-_PAIRS_AT_ONCE = 1 << 20
+_PAIRS_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True)
 class BoxTable:
     """Box n of N: ``xyxy_px`` float64 [N, 4] edges, ``owner`` int64 [N] its annotation's position.
 
-    ``label`` int64 [N] is a position in ``labels``; ``size_wh_px`` int64 [A, 2] holds each annotation's
+    ``label`` int32 [N] is a position in ``labels``; ``size_wh_px`` int64 [A, 2] holds each annotation's
     size as (width, height), 0 where it is not known. Boxes of one annotation stand together.
     """
 
     xyxy_px: NDArray[np.float64]
     owner: NDArray[np.int64]
-    label: NDArray[np.int64]
+    label: NDArray[np.int32]
     labels: tuple[str, ...]
     size_wh_px: NDArray[np.int64]
 
@@ -39,29 +39,14 @@ class BoxTable:
         return np.asarray((self.wh_px > 0).all(axis=1))
 
 
-def build_box_table(dataset: Dataset, sizes_wh_px: Sequence[tuple[int, int] | None]) -> BoxTable:
+def build_box_table(
+    dataset: Dataset, sizes_wh_px: Sequence[tuple[int, int] | None] | NDArray[np.int64]
+) -> BoxTable:
     """Gather the boxes of all annotations; ``sizes_wh_px`` tells each annotation's picture size."""
-    annotations = dataset.annotations
-    labels = dataset.labels()
-    positions = {label: position for position, label in enumerate(labels)}
-    counts = [len(annotation.boxes) for annotation in annotations]
-    edges = np.fromiter(
-        (edge for box in _list_boxes(dataset) for edge in box.xyxy_px), np.float64, 4 * sum(counts)
-    )
-    return BoxTable(
-        xyxy_px=edges.reshape(-1, 4),
-        owner=np.repeat(np.arange(len(counts), dtype=np.int64), counts),
-        label=np.fromiter((positions[box.label] for box in _list_boxes(dataset)), np.int64, sum(counts)),
-        labels=labels,
-        size_wh_px=np.array([size or (0, 0) for size in sizes_wh_px], np.int64).reshape(-1, 2),
-    )
-
-
-def find_box(dataset: Dataset, table: BoxTable, row: int) -> Box:
-    """Find the box of one row of the table."""
-    owner = int(table.owner[row])
-    first = int(np.searchsorted(table.owner, owner))
-    return dataset.annotations[owner].boxes[row - first]
+    columns = dataset.columns
+    if not isinstance(sizes_wh_px, np.ndarray):
+        sizes_wh_px = np.array([size or (0, 0) for size in sizes_wh_px], np.int64).reshape(-1, 2)
+    return BoxTable(columns.xyxy_px, columns.owner, columns.label, columns.labels, sizes_wh_px)
 
 
 def find_overlapping(table: BoxTable, *, min_iou: float) -> NDArray[np.int64]:
@@ -73,10 +58,6 @@ def find_overlapping(table: BoxTable, *, min_iou: float) -> NDArray[np.int64]:
         a, b = order[first], order[second]
         found.append(table.owner[a[_compute_pair_iou(table.xyxy_px[a], table.xyxy_px[b]) > min_iou]])
     return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
-
-
-def _list_boxes(dataset: Dataset) -> Iterator[Box]:
-    return (box for annotation in dataset.annotations for box in annotation.boxes)
 
 
 def _pair_equal(keys: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

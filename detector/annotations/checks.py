@@ -4,16 +4,17 @@ Owns which checks there are and in which order their problems are told. Refuses 
 the readers' problems and the facts about the pictures come in.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.annotations.box_checks import check_boxes
 from detector.annotations.box_measures import fit_anchors, measure_boxes
 from detector.annotations.box_table import BoxTable, build_box_table, find_overlapping
 from detector.annotations.clusters import cluster_boxes
-from detector.annotations.dataset import Annotation, Dataset
+from detector.annotations.dataset import Dataset
 from detector.annotations.dataset_report import ClassCount, ClusterCount, Report
 from detector.annotations.duplicates import MAX_DISTANCE_BITS
 from detector.annotations.folder_splits import list_folder_split
@@ -21,6 +22,7 @@ from detector.annotations.label_checks import RARE_FRACTION, check_labels
 from detector.annotations.picture_checks import check_belonging, check_duplicates, check_pictures
 from detector.annotations.picture_facts import Depth, PictureFacts
 from detector.annotations.problems import Problem
+from detector.annotations.rows import FLAGS
 from detector.annotations.shown_pictures import MAX_PICTURES, choose_pictures, find_size
 from detector.annotations.split_checks import check_split, find_overlaps
 from detector.annotations.split_manifest import SplitRow
@@ -65,9 +67,7 @@ def check_dataset(
     """
     options = options or CheckOptions()
     by_image = {fact.image: fact for fact in facts}
-    table = build_box_table(
-        dataset, [_choose_size(annotation, by_image) for annotation in dataset.annotations]
-    )
+    table = build_box_table(dataset, _choose_sizes(dataset, by_image))
     found = [*problems, *_find_problems(dataset, table, by_image, split, options)]
     found.sort(key=lambda problem: (_RANKS[problem.severity], problem.file, problem.line or 0, problem.code))
     return Report(
@@ -75,7 +75,7 @@ def check_dataset(
         pictures_read=options.pictures_read,
         unannotated_is_background=options.unannotated_is_background,
         **_count_images(dataset, problems, options),
-        **_count_boxes(dataset.annotations),
+        **_count_boxes(dataset),
         classes=_count_classes(dataset),
         measures=measure_boxes(table),
         anchors=fit_anchors(table, canvas_px=options.canvas_px),
@@ -108,40 +108,38 @@ def _find_problems(
     return found
 
 
-def _choose_size(annotation: Annotation, facts: Mapping[str, PictureFacts]) -> tuple[int, int] | None:
+def _choose_sizes(dataset: Dataset, facts: Mapping[str, PictureFacts]) -> NDArray[np.int64]:
     # Where the two differ, that is the fault to tell, and not that every box is outside.
-    if annotation.width_px and annotation.height_px:
-        return annotation.width_px, annotation.height_px
-    return find_size(annotation, facts)
+    sizes_wh_px = dataset.columns.size_wh_px
+    for position in np.flatnonzero(sizes_wh_px[:, 0] == 0).tolist() if facts else ():
+        sizes_wh_px[position] = find_size(dataset.annotations[position], facts) or (0, 0)
+    return sizes_wh_px
 
 
 def _count_images(dataset: Dataset, problems: Sequence[Problem], options: CheckOptions) -> dict[str, int]:
-    with_image = [annotation for annotation in dataset.annotations if annotation.image is not None]
-    annotated = [annotation for annotation in with_image if annotation.source is not None]
-    alone = len(with_image) - len(annotated)
-    read = {str(annotation.source) for annotation in dataset.annotations if annotation.source is not None}
-    refused = {problem.file for problem in problems if problem.severity == "error"} - read
+    columns = dataset.columns
+    has_image = np.array([image is not None for image in columns.images], np.bool_)
+    has_source = np.array([source is not None for source in columns.sources], np.bool_)
+    annotated, alone = has_image & has_source, int((has_image & ~has_source).sum())
+    refused = {problem.file for problem in problems if problem.severity == "error"}
     refused -= {problem.file for problem in problems if problem.code == "folder-unreadable"}
+    read = {source for source in columns.sources if source is not None}
+    refused -= read
     is_background = options.unannotated_is_background
     return {
-        "images": len(with_image),
-        "annotated": len(annotated),
-        "background": sum(not annotation.boxes for annotation in annotated) + (alone if is_background else 0),
+        "images": int(has_image.sum()),
+        "annotated": int(annotated.sum()),
+        "background": int((annotated & (columns.box_counts == 0)).sum()) + (alone if is_background else 0),
         "unannotated": 0 if is_background else alone,
         "left_out": len(refused),
         "annotation_files": len(read) + len(refused),
     }
 
 
-def _count_boxes(annotations: Collection[Annotation]) -> dict[str, int]:
-    boxes = [box for annotation in annotations for box in annotation.boxes]
-    return {
-        "verified": sum(annotation.verified for annotation in annotations),
-        "boxes": len(boxes),
-        "difficult": sum(box.difficult for box in boxes),
-        "truncated": sum(box.truncated for box in boxes),
-        "occluded": sum(box.occluded for box in boxes),
-    }
+def _count_boxes(dataset: Dataset) -> dict[str, int]:
+    columns = dataset.columns
+    flags = dict(zip(FLAGS, columns.flags.sum(axis=0).tolist(), strict=True))
+    return {"verified": int(columns.verified.sum()), "boxes": len(columns.label), **flags}
 
 
 def _count_classes(dataset: Dataset) -> tuple[ClassCount, ...]:
@@ -150,14 +148,13 @@ def _count_classes(dataset: Dataset) -> tuple[ClassCount, ...]:
 
 
 def _count_clusters(dataset: Dataset, table: BoxTable, min_iou: float) -> ClusterCount:
-    objects, boxes, found = 0, 0, list[str]()
+    columns, objects, boxes, found = dataset.columns, 0, 0, list[str]()
     for owner in find_overlapping(table, min_iou=min_iou).tolist():  # the others can't have any
-        annotation = dataset.annotations[owner]
-        own = annotation.boxes
-        edges = np.array([box.xyxy_px for box in own], np.float32)
-        sizes = np.bincount(cluster_boxes(edges, [box.label for box in own], min_iou))
+        rows = columns.find_rows(owner)
+        labels = [table.labels[label] for label in table.label[rows].tolist()]
+        sizes = np.bincount(cluster_boxes(table.xyxy_px[rows].astype(np.float32), labels, min_iou))
         objects += int((sizes > 1).sum())
         boxes += int(sizes[sizes > 1].sum())
         if (sizes > 1).any():
-            found.append(str(annotation.image or annotation.source))
-    return ClusterCount(min_iou, objects, boxes, len(found), min(found, default=""))
+            found.append(columns.images[owner] or columns.name_file(owner))
+    return ClusterCount(min_iou, objects, boxes, len(found), tuple(sorted(found)))

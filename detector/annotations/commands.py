@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from detector.annotations.checks import CheckOptions, check_dataset
+from detector.annotations.columns import gather_columns
 from detector.annotations.command_results import CheckResult, ConvertResult, SplitResult
 from detector.annotations.conversion import convert_dataset
 from detector.annotations.dataset import Dataset
@@ -108,7 +109,7 @@ def convert_folder(settings: ConvertSettings, watch: Watch) -> ConvertResult:
     dataset, problems = _read(settings, watch)
     if wanted is not None:
         chosen = (annotation for annotation in dataset.annotations if str(annotation.image) in wanted)
-        dataset = replace(dataset, annotations=tuple(chosen))
+        dataset = replace(dataset, annotations=gather_columns(chosen))
     options = WriteOptions(
         pictures=settings.pictures,
         labels=tuple(labels.names[class_id] for class_id in sorted(labels.names)),
@@ -117,7 +118,7 @@ def convert_folder(settings: ConvertSettings, watch: Watch) -> ConvertResult:
         shards=settings.shards,
     )
     losses = convert_dataset(dataset, settings.to, settings.out, options)
-    pictures = sum(annotation.image is not None for annotation in dataset.annotations)
+    pictures = sum(image is not None for image in dataset.columns.images)
     boxes = sum(dataset.count_boxes().values())
     return ConvertResult(settings.to, settings.out, pictures, boxes, tuple(losses), tuple(problems))
 
@@ -143,8 +144,7 @@ def _read(settings: DatasetSettings, watch: Watch) -> tuple[Dataset, list[Proble
 
 
 def _examine(settings: PictureSettings, dataset: Dataset, depth: Depth, watch: Watch) -> list[PictureFacts]:
-    images = [str(annotation.image) for annotation in dataset.annotations if annotation.image is not None]
-    images = list(dict.fromkeys(images))
+    images = list(dict.fromkeys(image for image in dataset.columns.images if image is not None))
     if settings.wants_spark(len(images)):
         return _examine_on_spark(settings, dataset.root, images, depth)
     return examine_pictures(

@@ -1,85 +1,55 @@
-"""Annotated pictures in memory: which picture, which boxes, as whom they were declared; of no file format.
+"""A dataset in memory: which pictures below which folder, which boxes, as whom they were declared.
 
-Owns the one data model between the readers, the checks, the splits, the writers and training. Refuses
-nothing: boxes stand here as they were read, also those that are outside, swapped or without area, since the
-checks have to see them. Opens no files.
-
-Boxes are edges: pixels of the upright image, the top left corner of the picture is (0, 0), a box over the
-whole of it is (0, 0, width_px, height_px), and a box's width is x_max - x_min.
+Owns the counts of classes. Refuses nothing: see ``annotation``. Opens no files.
 """
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One annotated object: ``xyxy_px`` is (x_min, y_min, x_max, y_max), edges in pixels, 0-based, half-open.
+from detector.annotations.annotation import Annotation, Box
+from detector.annotations.columns import AnnotationColumns, gather_columns
 
-    ``line`` is where the box begins in its annotation file, counted from 1, where the format has lines.
-
-    >>> Box("cat", (10, 20, 30, 50)).area_px
-    600
-    """
-
-    label: str
-    xyxy_px: tuple[float, float, float, float]
-    difficult: bool = False
-    truncated: bool = False
-    occluded: bool = False
-    pose: str = "Unspecified"
-    line: int | None = None
-
-    def __reduce__(self) -> tuple[type["Box"], tuple[object, ...]]:
-        # Read by other processes in their hundreds of thousands: twice as fast as the dataclass's own way.
-        flags = (self.difficult, self.truncated, self.occluded)
-        return Box, (self.label, self.xyxy_px, *flags, self.pose, self.line)
-
-    @property
-    def area_px(self) -> float:
-        """Compute the area in square pixels: 0 for a box without area, also for one with swapped corners."""
-        x_min, y_min, x_max, y_max = self.xyxy_px
-        return max(x_max - x_min, 0) * max(y_max - y_min, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """One picture and its boxes.
-
-    ``image`` and ``source`` (the annotation file) are relative to the dataset's root. ``image`` is None where
-    an annotation has no picture, ``source`` where a picture has no annotation. ``width_px`` and
-    ``height_px`` are as declared by the annotation file, None where it declares none; nobody has looked at
-    the picture. ``verified`` is labelImg's mark of a picture that a person has approved.
-    """
-
-    image: Path | None
-    source: Path | None
-    width_px: int | None
-    height_px: int | None
-    boxes: tuple[Box, ...]
-    verified: bool = False
+__all__ = ["Annotation", "Box", "Dataset"]
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Annotations below one folder, ordered by their image's (else their source's) path."""
+    """Annotations below one folder, ordered by their image's (else their source's) path.
+
+    They are kept as ``columns``, whatever sequence is given; each ``Annotation`` is made when looked at.
+    """
 
     root: Path
-    annotations: tuple[Annotation, ...]
+    annotations: Sequence[Annotation]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "annotations", gather_columns(self.annotations))
+
+    @property
+    def columns(self) -> AnnotationColumns:
+        """The annotations as arrays."""
+        return gather_columns(self.annotations)
 
     def labels(self) -> tuple[str, ...]:
         """List the names of the classes that occur, sorted."""
-        return tuple(sorted(self.count_boxes()))
+        return self.columns.labels
 
     def count_boxes(self) -> dict[str, int]:
         """Count the boxes of each class, the most frequent class first, then by name."""
-        counts = Counter(box.label for annotation in self.annotations for box in annotation.boxes)
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        columns = self.columns
+        return _sort_counts(columns.labels, columns.label)
 
     def count_images(self) -> dict[str, int]:
         """Count the images (annotations, strictly) in which each class occurs, sorted as ``count_boxes``."""
-        counts = Counter(
-            label for annotation in self.annotations for label in {box.label for box in annotation.boxes}
-        )
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        columns = self.columns
+        classes = max(1, len(columns.labels))
+        return _sort_counts(columns.labels, np.unique(columns.owner * classes + columns.label) % classes)
+
+
+def _sort_counts(labels: Sequence[str], found: NDArray[np.integer]) -> dict[str, int]:
+    counts = zip(labels, np.bincount(found, minlength=len(labels)).tolist(), strict=True)
+    return dict(sorted(counts, key=lambda item: (-item[1], item[0])))

@@ -62,15 +62,14 @@ class AnchorFit:
 class ClusterCount:
     """Several boxes of one class around one object, each two of them with an IoU above ``min_iou``.
 
-    ``objects`` have more than one box each, ``boxes`` together, in ``images``, of which ``first_image`` is
-    one; it is empty where there is none.
+    ``objects`` have more than one box each, ``boxes`` together, in ``images``: ``image_names``, ordered.
     """
 
     min_iou: float
     objects: int
     boxes: int
     images: int
-    first_image: str = ""
+    image_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,16 @@ def list_folder_split(dataset: Dataset, facts: Mapping[str, PictureFacts]) -> li
 
     Frames of one clip are a group. A picture that nobody has read stands for itself alone.
     """
+    splits: dict[str, str | None] = {}  # of folders: most pictures share theirs with others
     rows = []
-    for annotation in dataset.annotations:
-        image = "" if annotation.image is None else annotation.image.as_posix()
-        split = find_split_folder(image)
-        if split is not None:
+    for position, image in enumerate(dataset.columns.images):
+        folder = (image or "").rpartition("/")[0]
+        split = (
+            splits[folder] if folder in splits else splits.setdefault(folder, find_split_folder(f"{folder}/"))
+        )
+        if image is not None and split is not None:
             fact = facts.get(image)
             digest = (fact.sha256 if fact is not None else None) or image
-            labels = tuple(sorted({box.label for box in annotation.boxes}))
+            labels = tuple(sorted({box.label for box in dataset.annotations[position].boxes}))
             rows.append(SplitRow(image, split, parse_clip(image) or image, labels, digest))
     return rows if len({row.split for row in rows}) > 1 else []

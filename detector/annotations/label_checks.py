@@ -8,6 +8,8 @@ import statistics
 from collections.abc import Collection, Mapping
 from itertools import combinations
 
+import numpy as np
+
 from detector.annotations.dataset import Dataset
 from detector.annotations.problems import Problem
 
@@ -66,12 +68,13 @@ def _drop_one_letter(name: str) -> set[str]:
 
 
 def _find_first_places(dataset: Dataset) -> dict[str, tuple[str, int | None]]:
-    places: dict[str, tuple[str, int | None]] = {}
-    for annotation in dataset.annotations:
-        for box in annotation.boxes:
-            if box.label not in places:
-                places[box.label] = (str(annotation.source or annotation.image), box.line)
-    return places
+    columns = dataset.columns
+    rows = np.unique(columns.label, return_index=True)[1]  # as many as there are labels: all of them occur
+    owners, boxes = (
+        columns.owner[rows].tolist(),
+        [columns.list_boxes(row, row + 1)[0] for row in rows.tolist()],
+    )
+    return {box.label: (columns.name_file(owner), box.line) for owner, box in zip(owners, boxes, strict=True)}
 
 
 def _find_unknown(

@@ -12,12 +12,14 @@ Extensions count in any case, stems exactly.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from detector.annotations.columns import AnnotationColumns
 from detector.annotations.files import IMAGE_NAMES, list_files, place_inside
 from detector.annotations.problems import Problem
+from detector.annotations.rows import FileRows
 
 XML_NAMES = re.compile(r".+\.xml")
 FOLDERS_OF_A_KIND = frozenset(
@@ -58,9 +60,7 @@ def find_pairs(
     ``SettingsError`` for a folder that is not there or not inside ``root``.
     """
     image_folder, source_folder = place_inside(root, images), place_inside(root, annotations)
-    found_images, problems = list_files(root, IMAGE_NAMES, image_folder)
-    found_sources, more = list_files(root, names, source_folder)
-    matching = _Matching(found_images, found_sources, list(dict.fromkeys([*problems, *more])))
+    matching = _list_both(root, names, image_folder, source_folder)
     _match(matching, _cut_suffix)
     _match(matching, lambda path: _strip_folders(path, (image_folder, source_folder)))
     _match(matching, lambda path: _cut_suffix(path).rpartition("/")[2], only_alone=True)
@@ -69,6 +69,18 @@ def find_pairs(
     pairs += [Pair(image, None) for image in matching.images if image not in taken]
     pairs += [Pair(None, source) for source in matching.sources]
     return sorted(pairs, key=lambda pair: pair.image or pair.source or ""), matching.problems
+
+
+def place_rows(found: FileRows, pairs: Sequence[Pair]) -> AnnotationColumns:
+    """Give each pair its annotation: ``found`` are those of the pairs with a source, in order.
+
+    Pairs whose source is refused are left out; pairs without a source have no boxes.
+    """
+    kept = [pair for pair in pairs if pair.source not in found.refused]
+    filled = [pair.source is not None for pair in kept]
+    return AnnotationColumns(
+        found.rows, [pair.image for pair in kept], [pair.source for pair in kept], filled
+    )
 
 
 def strip_kind_folders(path: str) -> str:
@@ -81,7 +93,23 @@ def strip_kind_folders(path: str) -> str:
     return "/".join([*(part for part in folders if part.lower() not in FOLDERS_OF_A_KIND), name])
 
 
+def _list_both(root: Path, names: re.Pattern[str], image_folder: str, source_folder: str) -> _Matching:
+    if image_folder != source_folder:
+        images, problems = list_files(root, IMAGE_NAMES, image_folder)
+        sources, more = list_files(root, names, source_folder)
+        return _Matching(images, sources, list(dict.fromkeys([*problems, *more])))
+    either = re.compile(f"{IMAGE_NAMES.pattern}|{names.pattern}")
+    found, problems = list_files(root, either, image_folder)
+    images, sources = list[str](), list[str]()
+    for path in found:
+        is_image = IMAGE_NAMES.fullmatch(path.rpartition("/")[2].lower())
+        (images if is_image else sources).append(path)
+    return _Matching(images, sources, problems)
+
+
 def _match(matching: _Matching, rule: Callable[[str], str], *, only_alone: bool = False) -> None:
+    if not matching.sources:
+        return
     owners = {image: source for source, image in matching.paired.items()}
     candidates: dict[str, list[str]] = {}
     for image in matching.images:

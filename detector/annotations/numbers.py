@@ -6,6 +6,8 @@ Owns what counts as one. Refuses NaN and infinity, which Python's JSON reader le
 import math
 from typing import Any
 
+MAX_INTEGER = 2**31 - 1  # no picture is wider
+
 
 def read_numbers(value: Any, count: int) -> tuple[float, ...] | None:  # noqa: ANN401 (any JSON value)
     """Read a list of ``count`` finite numbers; None where it is none. Numbers may be text.
@@ -23,13 +25,13 @@ def read_numbers(value: Any, count: int) -> tuple[float, ...] | None:  # noqa: A
 
 
 def read_integer(value: Any) -> int | None:  # noqa: ANN401
-    """Read a positive whole number, such as a size; None where it is none.
+    """Read a positive whole number, such as a size, up to ``MAX_INTEGER``; None where it is none.
 
     >>> read_integer(640), read_integer("640"), read_integer(0), read_integer(float("inf"))
     (640, 640, None, None)
     """
     number = read_numbers([value], 1)
-    return int(number[0]) if number is not None and number[0] >= 1 else None
+    return int(number[0]) if number is not None and 1 <= number[0] <= MAX_INTEGER else None
 
 
 def read_boolean(value: Any) -> bool:  # noqa: ANN401

@@ -4,7 +4,7 @@ Owns which copies are told and how the declared size is compared with the real o
 files: ``picture_facts`` has done that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from detector.annotations.dataset import Annotation, Dataset
 from detector.annotations.duplicates import find_near_pairs, group_equal
@@ -19,27 +19,23 @@ def check_belonging(dataset: Dataset, *, unannotated_is_background: bool) -> lis
     pictures that nobody annotated are meant to be background.
     """
     problems = []
-    for annotation in dataset.annotations:
-        if annotation.image is None:
+    for image, source in zip(dataset.columns.images, dataset.columns.sources, strict=True):
+        if image is None:
             message = "there is no picture of this name"
             advice = "put the picture beside it, or delete it"
-            problems.append(
-                Problem("annotation-without-image", "error", str(annotation.source), None, message, advice)
-            )
-        elif annotation.source is None and not unannotated_is_background:
+            problems.append(Problem("annotation-without-image", "error", str(source), None, message, advice))
+        elif source is None and not unannotated_is_background:
             message = "nobody has annotated it; it is left out"
             advice = "annotate it, or --background tells that such pictures hold no object"
-            problems.append(
-                Problem("image-without-annotation", "warning", str(annotation.image), None, message, advice)
-            )
+            problems.append(Problem("image-without-annotation", "warning", image, None, message, advice))
     return problems
 
 
 def check_pictures(dataset: Dataset, facts: Mapping[str, PictureFacts]) -> list[Problem]:
     """List ``image-undecodable`` and ``size-differs`` (errors) by what reading the pictures told."""
     problems = []
-    for annotation in dataset.annotations:
-        fact = None if annotation.image is None else facts.get(str(annotation.image))
+    for position, image in enumerate(dataset.columns.images):
+        fact = None if image is None else facts.get(image)
         if fact is None:
             continue
         if fact.error_class is not None:
@@ -47,7 +43,7 @@ def check_pictures(dataset: Dataset, facts: Mapping[str, PictureFacts]) -> list[
             problems.append(
                 Problem("image-undecodable", "error", fact.image, None, message, "save it again or delete it")
             )
-        problems += _compare_size(annotation, fact)
+        problems += _compare_size(dataset.annotations[position], fact)
     return problems
 
 
@@ -60,10 +56,13 @@ def check_duplicates(
     with other boxes: training would be told two truths.
     """
     facts = sorted(facts, key=lambda fact: fact.image)
-    annotations = {str(annotation.image): annotation for annotation in dataset.annotations}
+    groups = group_equal([fact.sha256 for fact in facts])
+    annotations = _find_annotations(
+        dataset, {facts[position].image for group in groups for position in group}
+    )
     problems = []
     copies = set()
-    for positions in group_equal([fact.sha256 for fact in facts]):
+    for positions in groups:
         first = facts[positions[0]].image
         for image in (facts[position].image for position in positions[1:]):
             copies.add(image)
@@ -74,6 +73,11 @@ def check_duplicates(
         advice = "keep one, or keep both in one split (jobs/dataset.py split does)"
         problems.append(Problem("image-near-duplicate", "warning", facts[b].image, None, message, advice))
     return problems
+
+
+def _find_annotations(dataset: Dataset, images: Collection[str]) -> dict[str, Annotation]:
+    found = ((image, at) for at, image in enumerate(dataset.columns.images) if image is not None)
+    return {image: dataset.annotations[at] for image, at in found if image in images}
 
 
 def _compare_size(annotation: Annotation, fact: PictureFacts) -> list[Problem]:

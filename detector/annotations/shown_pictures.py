@@ -30,12 +30,13 @@ def choose_pictures(
         about.setdefault(problem.file, []).append(problem)
     class_ids = {label: number for number, label in enumerate(dataset.labels(), 1)}
     shown: list[ShownPicture] = []
-    for annotation in _rank_pictures(dataset, about):
+    for position in _rank_pictures(dataset, about):
         if len(shown) == max_pictures:
             break
+        annotation = dataset.annotations[position]
         size = find_size(annotation, facts)
         if size is not None:
-            own = _find_problems(annotation, about)
+            own = _find_problems(dataset, position, about)
             shown.append(_show(dataset, annotation, size, own, facts, class_ids))
     return tuple(shown)
 
@@ -50,18 +51,25 @@ def find_size(annotation: Annotation, facts: Mapping[str, PictureFacts]) -> tupl
     return None
 
 
-def _find_problems(annotation: Annotation, about: Mapping[str, list[Problem]]) -> tuple[Problem, ...]:
-    files = dict.fromkeys(str(file) for file in (annotation.image, annotation.source) if file is not None)
-    return tuple(problem for file in files for problem in about.get(file, ()))
+def _find_problems(
+    dataset: Dataset, position: int, about: Mapping[str, list[Problem]]
+) -> tuple[Problem, ...]:
+    files = dict.fromkeys((dataset.columns.images[position], dataset.columns.sources[position]))
+    return tuple(problem for file in files if file is not None for problem in about.get(file, ()))
 
 
-def _rank_pictures(dataset: Dataset, about: Mapping[str, list[Problem]]) -> Iterator[Annotation]:
+def _rank_pictures(dataset: Dataset, about: Mapping[str, list[Problem]]) -> Iterator[int]:
     # Those without problems, nearly all of 100,000, stand in the order of their names already.
-    with_image = [annotation for annotation in dataset.annotations if annotation.image is not None]
-    faulty = [a for a in with_image if about and _find_problems(a, about)]
-    yield from sorted(faulty, key=lambda a: (_rank(_find_problems(a, about)), str(a.image)))
-    seen = {id(annotation) for annotation in faulty}
-    yield from (annotation for annotation in with_image if id(annotation) not in seen)
+    columns = dataset.columns
+    faulty = {
+        position: (_rank(_find_problems(dataset, position, about)), image)
+        for position, (image, source) in enumerate(zip(columns.images, columns.sources, strict=True))
+        if image is not None and (image in about or source in about)
+    }
+    yield from sorted(faulty, key=faulty.__getitem__)
+    for position, image in enumerate(columns.images):
+        if image is not None and position not in faulty:
+            yield position
 
 
 def _rank(problems: Sequence[Problem]) -> int:

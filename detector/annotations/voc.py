@@ -5,13 +5,15 @@ Owns the reading and writing of whole folders; one document is ``voc_xml``'s. Re
 """
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from detector.annotations.dataset import Annotation, Dataset
-from detector.annotations.layout import Pair, find_pairs
-from detector.annotations.parallel import Progress, map_in_order, pause_collector
+from detector.annotations.layout import find_pairs, place_rows
+from detector.annotations.parallel import Progress, map_chunks
 from detector.annotations.problems import Problem
+from detector.annotations.rows import FileRows
 from detector.annotations.voc_xml import VocDocument, format_voc, parse_voc
 from detector.annotations.writing import Loss, Losses, Target, WriteOptions, find_size, select_written
 
@@ -35,17 +37,10 @@ def read_voc(
     """
     pairs, problems = find_pairs(root, images=images, annotations=annotations)
     with_source = [pair.source for pair in pairs if pair.source is not None]
-    read = partial(_read_document, root, one_based=one_based)
-    documents = map_in_order(read, with_source, workers=workers, progress=progress)
-    read_annotations = []
-    with pause_collector():
-        for pair in pairs:
-            document = next(documents) if pair.source is not None else VocDocument()
-            problems += document.problems
-            if not document.is_refused:
-                read_annotations.append(_annotate(pair, document))
-    next(documents, None)  # lets it report its last progress
-    return Dataset(root, tuple(read_annotations)), problems
+    found, read = FileRows(problems=problems), partial(_read_documents, root, one_based=one_based)
+    for some in map_chunks(read, with_source, workers=workers, progress=progress):
+        found.extend(some)
+    return Dataset(root, place_rows(found, pairs)), found.problems
 
 
 def write_voc(dataset: Dataset, folder: Path, options: WriteOptions | None = None) -> list[Loss]:
@@ -69,6 +64,18 @@ def write_voc(dataset: Dataset, folder: Path, options: WriteOptions | None = Non
     return losses.to_list()
 
 
+def _read_documents(root: Path, sources: Sequence[str], *, one_based: bool) -> FileRows:
+    read = FileRows()
+    for source in sources:
+        document = _read_document(root, source, one_based=one_based)
+        read.problems += document.problems
+        if document.is_refused:
+            read.refused.add(source)
+        else:
+            read.rows.add(document.rows, document.width_px, document.height_px, verified=document.verified)
+    return read
+
+
 def _declared_size(annotation: Annotation) -> tuple[int, int] | None:
     if annotation.width_px is None or annotation.height_px is None:
         return None
@@ -90,10 +97,3 @@ def _read_document(root: Path, source: str, *, one_based: bool) -> VocDocument:
 
 def _refuse(code: str, source: str, message: str, advice: str) -> VocDocument:
     return VocDocument(is_refused=True, problems=[Problem(code, "error", source, None, message, advice)])
-
-
-def _annotate(pair: Pair, document: VocDocument) -> Annotation:
-    image = None if pair.image is None else Path(pair.image)
-    source = None if pair.source is None else Path(pair.source)
-    size = document.width_px, document.height_px
-    return Annotation(image, source, *size, document.boxes, document.verified)

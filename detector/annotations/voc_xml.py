@@ -12,14 +12,15 @@ definition, which moves the left and top edge by one pixel.
 """
 
 import math
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lxml import etree
 
 from detector.annotations.dataset import Box
+from detector.annotations.numbers import MAX_INTEGER
 from detector.annotations.problems import Problem
+from detector.annotations.rows import BoxRow
 from detector.annotations.safe_xml import RefusedXmlError, map_children, parse_xml
 from detector.errors import SettingsError
 
@@ -36,12 +37,17 @@ class VocDocument:
     ``is_refused`` tells that it could not be used at all.
     """
 
-    boxes: tuple[Box, ...] = ()
+    rows: list[BoxRow] = field(default_factory=list)
     width_px: int | None = None
     height_px: int | None = None
     verified: bool = False
     is_refused: bool = False
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The boxes, as records."""
+        return tuple(Box(*row) for row in self.rows)
 
 
 def parse_voc(content: bytes, file: str, *, one_based: bool = False) -> VocDocument:
@@ -65,7 +71,7 @@ def parse_voc(content: bytes, file: str, *, one_based: bool = False) -> VocDocum
             Problem("xml-encoding", "warning", file, None, message, "save it again as UTF-8")
         )
     document.verified = root.get("verified", "").strip().lower() in _TRUE
-    document.boxes = tuple(_read_objects(root, file, document.problems, 1.0 if one_based else 0.0))
+    document.rows = list(_read_objects(root, file, document.problems, 1.0 if one_based else 0.0))
     document.width_px, document.height_px = _read_size(root, file, document.problems)
     return document
 
@@ -107,7 +113,7 @@ def _refuse_others(root: etree._Element) -> None:
 
 def _read_objects(
     root: etree._Element, file: str, problems: list[Problem], first_pixel: float
-) -> Iterator[Box]:
+) -> Iterator[BoxRow]:
     has_outlines = False
     for element in root:
         if element.tag != "object":
@@ -129,7 +135,7 @@ def _read_object(
     file: str,
     problems: list[Problem],
     first_pixel: float,
-) -> Box:
+) -> BoxRow:
     label = _read_text(parts, "name")
     if "\n" in label:  # indentation; blanks alone are somebody's typing error, which the checks show
         label = label.strip()
@@ -138,19 +144,20 @@ def _read_object(
     if "bndbox" not in parts:
         raise _explain_no_box(line, parts)
     x_min, y_min, x_max, y_max = _read_edges(parts["bndbox"])
-    return Box(
-        sys.intern(label),
+    return (
+        label,
         (x_min - first_pixel, y_min - first_pixel, x_max, y_max),
-        difficult=_read_flag(parts, "difficult", line, file, problems),
-        truncated=_read_flag(parts, "truncated", line, file, problems),
-        occluded=_read_flag(parts, "occluded", line, file, problems),
-        pose=sys.intern(_read_text(parts, "pose").strip() or "Unspecified"),
-        line=line,
+        _read_flag(parts, "difficult", line, file, problems),
+        _read_flag(parts, "truncated", line, file, problems),
+        _read_flag(parts, "occluded", line, file, problems),
+        _read_text(parts, "pose").strip() or "Unspecified",
+        line,
     )
 
 
 def _read_text(parts: dict[str, etree._Element], name: str) -> str:
-    return (parts[name].text or "") if name in parts else ""
+    element = parts.get(name)
+    return "" if element is None else element.text or ""
 
 
 def _explain_no_box(line: int | None, parts: dict[str, etree._Element]) -> RefusedXmlError:
@@ -164,11 +171,11 @@ def _explain_no_box(line: int | None, parts: dict[str, etree._Element]) -> Refus
 def _read_edges(element: etree._Element) -> tuple[float, float, float, float]:
     texts = {str(child.tag).lower(): child.text or "" for child in element}
     try:
-        x_min, y_min, x_max, y_max = (float(texts[name]) for name in _EDGES)
+        edges = float(texts["xmin"]), float(texts["ymin"]), float(texts["xmax"]), float(texts["ymax"])
     except (KeyError, ValueError):
-        x_min = y_min = x_max = y_max = math.nan
-    if math.isfinite(x_min + y_min + x_max + y_max):
-        return x_min, y_min, x_max, y_max
+        edges = math.nan, math.nan, math.nan, math.nan
+    if math.isfinite(sum(edges)):
+        return edges
     missing = [name for name in _EDGES if not texts.get(name, "").strip()]
     if missing:
         message = f"a <bndbox> has no {', '.join(missing)}"
@@ -180,10 +187,12 @@ def _read_edges(element: etree._Element) -> tuple[float, float, float, float]:
 def _read_flag(
     parts: dict[str, etree._Element], name: str, line: int | None, file: str, problems: list[Problem]
 ) -> bool:
-    text = _read_text(parts, name)
-    if text in ("0", "1", ""):  # nearly always
-        return text == "1"
-    text = text.strip().lower()
+    if name not in parts:
+        return False
+    text = parts[name].text
+    if text == "0":  # nearly always
+        return False
+    text = (text or "").strip().lower()
     if text in _FALSE or text in _TRUE:
         return text in _TRUE
     try:
@@ -200,9 +209,12 @@ def _read_size(root: etree._Element, file: str, problems: list[Problem]) -> tupl
         return None, None
     parts = map_children(element)
     try:
-        width, height = (int(float(_read_text(parts, name).strip() or 0)) for name in ("width", "height"))
+        width = int(float(_read_text(parts, "width").strip() or 0))
+        height = int(float(_read_text(parts, "height").strip() or 0))
+        if max(width, height) > MAX_INTEGER:
+            raise ValueError  # noqa: TRY301 (the same fault as text)
     except (ValueError, OverflowError):
-        message, advice = "<size> is not made of numbers", "save it again in labelImg"
+        message, advice = "<size> is not made of numbers of pixels", "save it again in labelImg"
         problems.append(Problem("voc-size", "warning", file, element.sourceline, message, advice))
         return None, None
     # 0 is what labelImg writes when it could not load the picture.

@@ -106,10 +106,10 @@ class Target:
         self._root = dataset.root
         self._real_root = os.path.realpath(dataset.root)
         self._pictures = pictures
-        named = [path for a in dataset.annotations for path in (a.image, a.source) if path is not None]
+        columns = dataset.columns
+        named = (path for path in (*columns.images, *columns.sources) if path is not None)
         self._inputs = {os.path.join(self._real_root, path) for path in named}  # noqa: PTH118
-        images = dict.fromkeys(a.image for a in dataset.annotations if a.image is not None)
-        self._names = _name_pictures(list(images))
+        self._names = _name_pictures([Path(image) for image in dict.fromkeys(columns.images) if image])
 
     def name_picture(self, image: Path) -> str:
         """Name a picture below ``images/`` or ``labels/``: unique also without its extension."""

@@ -7,17 +7,19 @@ without a name and lines that are no numbers; outlines are read as the boxes aro
 
 import math
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from detector.annotations.dataset import Annotation, Box, Dataset
+from detector.annotations.dataset import Box, Dataset
 from detector.annotations.files import list_files
-from detector.annotations.layout import Pair, find_pairs
-from detector.annotations.parallel import Progress, map_in_order
+from detector.annotations.layout import Pair, find_pairs, place_rows
+from detector.annotations.parallel import Progress, map_chunks
 from detector.annotations.problems import Problem, Severity
+from detector.annotations.rows import BoxRow, FileRows
 from detector.annotations.sizes import read_upright_size
 from detector.annotations.writing import (
     Loss,
@@ -52,13 +54,11 @@ def read_yolo(
     """
     names = _find_names(root)
     pairs, problems = find_pairs(root, _LABEL_FILES, images=images, annotations=annotations)
-    read = partial(_read_pair, root, names)
-    found = []
-    for annotation, own_problems in map_in_order(read, pairs, workers=workers, progress=progress):
-        problems += own_problems
-        if annotation is not None:
-            found.append(annotation)
-    return Dataset(root, tuple(found)), problems
+    with_source = [pair for pair in pairs if pair.source is not None]
+    found, read = FileRows(problems=problems), partial(_read_pairs, root, names)
+    for some in map_chunks(read, with_source, workers=workers, progress=progress):
+        found.extend(some)
+    return Dataset(root, place_rows(found, pairs)), found.problems
 
 
 def write_yolo(dataset: Dataset, folder: Path, options: WriteOptions | None = None) -> list[Loss]:
@@ -128,31 +128,39 @@ def _read_yaml_names(path: Path) -> Names:
     return {}
 
 
-def _read_pair(root: Path, names: Names, pair: Pair) -> tuple[Annotation | None, list[Problem]]:
-    problems: list[Problem] = []
-    source = None if pair.source is None else Path(pair.source)
+def _read_pairs(root: Path, names: Names, pairs: Sequence[Pair]) -> FileRows:
+    read = FileRows()
+    for pair in pairs:
+        rows = _read_pair(root, names, pair, read.problems)
+        if rows is not None:
+            read.rows.add(rows, None, None, verified=False)
+        elif pair.source is not None:
+            read.refused.add(pair.source)
+    return read
+
+
+def _read_pair(root: Path, names: Names, pair: Pair, problems: list[Problem]) -> list[BoxRow] | None:
+    # None where the file, or its picture, can't be used.
     if pair.image is None or pair.source is None:
-        image = None if pair.image is None else Path(pair.image)
-        return Annotation(image, source, None, None, ()), problems
+        return []
     size = read_upright_size(root / pair.image)
     if size is None:
         message = f"the size of {pair.image} can't be read, and with it no pixel of a box"
         problems.append(_report(pair.source, None, "image-unreadable", message, "replace the picture"))
-        return None, problems
+        return None
     try:
         text = (root / pair.source).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         message, advice = "it can't be read as UTF-8 text", "export it again"
         problems.append(_report(pair.source, None, "file-unreadable", message, advice))
-        return None, problems
-    boxes = tuple(_read_lines(text, names, size, pair.source, problems))
-    return Annotation(Path(pair.image), source, None, None, boxes), problems
+        return None
+    return _read_lines(text, names, size, pair.source, problems)
 
 
 def _read_lines(
     text: str, names: Names, size_wh_px: tuple[int, int], file: str, problems: list[Problem]
-) -> list[Box]:
-    boxes = []
+) -> list[BoxRow]:
+    rows: list[BoxRow] = []
     for line, words in enumerate((line.split() for line in text.splitlines()), 1):
         numbers = _read_line_numbers(words)
         if not words:
@@ -172,8 +180,8 @@ def _read_lines(
             )
         (width, height), (x_min, y_min, x_max, y_max) = size_wh_px, fractions
         edges = (x_min * width, y_min * height, x_max * width, y_max * height)
-        boxes.append(Box(names[class_id], edges, line=line))
-    return boxes
+        rows.append((names[class_id], edges, False, False, False, "Unspecified", line))
+    return rows
 
 
 def _read_line_numbers(words: list[str]) -> tuple[int, tuple[float, float, float, float], str] | None:

@@ -3,9 +3,12 @@
 Owns the sentences and how values are rounded. Refuses to lay anything out.
 """
 
+from collections.abc import Sequence
+
 from detector.annotations.dataset_report import AnchorFit, Measure, Report
 
 _WHOLE_FROM_PX = 100
+_SHOWN_IMAGES = 10
 _LEAST_SHARE = 0.0005  # less is 0.0%
 
 
@@ -43,10 +46,15 @@ def describe_boxes(report: Report) -> list[str]:
     if clusters.objects:
         lines.append(
             f"{clusters.objects:,} objects have several boxes of their class (IoU above "
-            f"{clusters.min_iou}): {clusters.boxes:,} boxes in {clusters.images:,} images, the first of them "
-            f"{escape(clusters.first_image)}; each object counts once in an evaluation"
+            f"{clusters.min_iou}): {clusters.boxes:,} boxes in {clusters.images:,} images "
+            f"({_list_some(clusters.image_names)}); each object counts once in an evaluation"
         )
     return lines
+
+
+def _list_some(images: Sequence[str]) -> str:
+    shown = ", ".join(escape(image) for image in images[:_SHOWN_IMAGES])
+    return f"{shown}, ..." if len(images) > _SHOWN_IMAGES else shown
 
 
 def _describe_anchors(anchors: AnchorFit) -> str:

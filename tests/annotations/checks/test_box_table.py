@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.annotations.box_measures import fit_anchors, measure_boxes
-from detector.annotations.box_table import build_box_table, find_box, find_overlapping
+from detector.annotations.box_table import build_box_table, find_overlapping
 from detector.annotations.clusters import cluster_boxes
 from detector.annotations.dataset import Annotation, Box, Dataset
 
@@ -39,7 +39,9 @@ def test_every_row_is_its_box(boxes_per_image):
     dataset = make_dataset(*boxes_per_image)
     table = make_table(dataset)
     boxes = [box for own in boxes_per_image for box in own]
-    assert [find_box(dataset, table, row) for row in range(len(table.owner))] == boxes
+    assert [
+        (tuple(edges), owner) for edges, owner in zip(table.xyxy_px.tolist(), table.owner, strict=True)
+    ] == [(box.xyxy_px, owner) for owner, own in enumerate(boxes_per_image) for box in own]
     assert [table.labels[label] for label in table.label] == [box.label for box in boxes]
 
 

@@ -152,11 +152,13 @@ def test_several_boxes_of_an_object_are_counted_not_blamed(check, photos, write_
     write_xml(photos / "photo_3.xml", boxes)
     report = check(photos)
     assert report.problems == ()
-    assert (before.objects, report.clusters.objects, report.clusters.boxes, report.clusters.images) == (
-        0,
+    assert (before.objects, before.image_names) == (0, ())
+    clusters = report.clusters
+    assert (clusters.objects, clusters.boxes, clusters.images, clusters.image_names) == (
         1,
         3,
         1,
+        ("photo_3.jpg",),
     )
 
 
