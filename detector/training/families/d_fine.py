@@ -4,7 +4,6 @@ Owns the family (Peng et al., "D-FINE", ICLR 2025): each of some hundred queries
 nothing overlaps by design. KerasHub 0.32's own loss isn't used; docs/decisions/0010-families.md says why.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -87,9 +86,7 @@ def build_detector(request: FamilyRequest) -> DFineDetector:
             f"finds at most {network.num_queries}: take a larger canvas, finer model.levels, or retinanet"
         )
     pixels = keras.Input((settings.input_px, settings.input_px, 3), name="pixels")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"`build\(\)` was called")  # of denoising, which isn't used
-        outputs = network(preprocess(pixels))
+    outputs = network(preprocess(pixels))
     model = keras.Model(pixels, {name: outputs[name] for name in _OUTPUTS}, name="d_fine")
     if source.kind == "run":
         load_run_weights(model, source.path)

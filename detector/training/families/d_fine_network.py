@@ -4,7 +4,9 @@ Owns its proportions and what its class layers begin with.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 from keras_hub.models import DFineBackbone
@@ -29,7 +31,7 @@ def build_network(
     maps = [backbone.output[name] for name in names]
     input_px = backbone.input_shape[1]
     locations = sum((input_px >> level) ** 2 for level in levels)
-    network = DFineBackbone(
+    network = _construct(
         backbone=backbone,
         out_features=names,
         image_shape=(input_px, input_px, 3),
@@ -72,7 +74,7 @@ def load_network(place: str, input_px: int, class_count: int) -> tuple[DFineBack
     shape = {"image_shape": (input_px, input_px, 3), "anchor_image_size": (input_px, input_px)}
     body = {"backbone": resize_encoder(loaded.backbone, input_px)}
     classes = {"num_labels": class_count, "labels": None}
-    network = DFineBackbone(**{**loaded.get_config(), **shape, **body, **classes})
+    network = _construct(**{**loaded.get_config(), **shape, **body, **classes})
     set_class_priors(network)
     for variable, values in zip(network.weights, loaded.weights, strict=True):
         if variable.shape == values.shape:
@@ -89,3 +91,10 @@ def set_class_priors(network: DFineBackbone) -> None:
     bias = -math.log((1 - _PRIOR) / _PRIOR)
     for layer in (network.enc_score_head, *network.decoder.class_embed):
         layer.bias.assign(tf.fill(layer.bias.shape, bias))
+
+
+def _construct(**config: Any) -> DFineBackbone:  # noqa: ANN401 (KerasHub's own configuration)
+    with warnings.catch_warnings():
+        # Of its denoising layers, which aren't used.
+        warnings.filterwarnings("ignore", message=r"`build\(\)` was called on layer 'd_fine")
+        return DFineBackbone(**config)

@@ -131,7 +131,7 @@ def test_padding_matches_nothing():
     np.testing.assert_array_equal(found, alone)
     assert np.isfinite(codes).all()
     assert not encode([[0, 0, 0, 0]], [0])[0].any()
-    tiny = np.array([[0, 0, 1, 1]], np.float32)
+    tiny = np.array([[0, 0, 1, 1.5]], np.float32)
     assert not any(values.any() for values in encode([[0, 0, 0, 0]], [0], tiny))
 
 

@@ -112,6 +112,14 @@ def test_giou_hand_worked():
     assert [float(value) for value in compute_giou(one, other)] == pytest.approx([0, -1 / 3], abs=1e-5)
 
 
+def test_classes_hand_worked():
+    """At a probability of a half: the matched query weighs by its IoU of 1, the other .75 x .5 squared."""
+    objects = make_objects([[[0.5, 0.5, 0.4, 0.4]]], [[1]], class_count=1)
+    boxes = tf.constant([[[0.5, 0.5, 0.4, 0.4], [0.1, 0.1, 0.1, 0.1]]])
+    losses = compute_d_fine_losses([Layer(tf.zeros((1, 2, 1)), boxes)], objects, SCALE)
+    assert float(losses["class_loss"]) == pytest.approx((1 + 0.1875) * np.log(2), rel=1e-4)
+
+
 def test_distillation_teaches_earlier_layers_alone():
     """Layers that agree with the last have none of it; the last one's edges get no gradient from it."""
     objects = make_objects([[[0.5, 0.5, 0.4, 0.4]]], [[1]])
@@ -133,10 +141,10 @@ def test_distillation_teaches_earlier_layers_alone():
 
 
 def test_loss_falls(fit_steps):
-    """Twelve steps on four pictures bring the loss down."""
-    losses = fit_steps(build(), steps=12, rate=2e-3)
+    """Twenty steps on four pictures bring the loss down by a sixth and more."""
+    losses = fit_steps(build(), steps=20, rate=5e-3)
     assert np.isfinite(losses).all()
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.83 * losses[0]
 
 
 def test_export_agrees_and_passes_the_guard(detector, drawn, check_export):
