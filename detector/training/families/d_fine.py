@@ -77,6 +77,10 @@ def build_detector(request: FamilyRequest) -> DFineDetector:
     settings = request.settings
     if settings.anchors.sizes is not None or settings.anchors.aspect_ratios is not None:
         raise SettingsError("model.anchors: d_fine has no anchors; leave them out, or take retinanet")
+    if keras.config.dtype_policy().compute_dtype == "float16":
+        raise SettingsError(
+            "fit.precision: KerasHub's D-FINE can't compute in float16 on TensorFlow; take mixed_bfloat16"
+        )
     source = locate_weights(settings.weights)
     whole = source.kind == "preset" and is_preset_of(source.place, "DFineBackbone")
     network, stages, preprocess = _load_network(request) if whole else _build_over_backbone(request)

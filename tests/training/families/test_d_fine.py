@@ -213,3 +213,14 @@ def test_refuses_what_it_cannot_follow():
 def test_classes_begin_unlikely(detector, drawn):
     """Before training no query is sure of anything, so that background doesn't drown the rest."""
     assert 0.001 < np.median(detector.decode(drawn[0])[1]) < 0.05
+
+
+def test_refuses_half_precision():
+    """TensorFlow has no range of float16; the message names the other one."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        with pytest.raises(SettingsError, match=r"fit\.precision: .* take mixed_bfloat16"):
+            build()
+    finally:
+        keras.config.set_dtype_policy(before)
