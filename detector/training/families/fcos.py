@@ -26,8 +26,8 @@ from detector.training.families.weights import locate_weights
 
 _BACKBONE = "plain"
 _LEVELS = (3, 5)
-_PYRAMID_WIDTH = 64
-_HEAD_DEPTH = 1
+_PYRAMID_WIDTH = 96
+_HEAD_DEPTH = 2
 _NORM_GROUPS = 8
 
 

@@ -30,7 +30,7 @@ class LocationGrid:
     class_count: int
     canvas_px: int
     levels: tuple[int, ...]
-    reach_strides: float = 4.0
+    reach_strides: float = 8.0
     centre_radius: float = 1.5
 
     def list_points(self) -> tuple[FloatArray, FloatArray]:
