@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+import keras
 import tensorflow as tf
 import tf_keras
 from official.projects.detr.configs import detr as configs
 from official.projects.detr.tasks import detection
 from official.vision.ops import box_ops
 
+from detector.errors import SettingsError
 from detector.training.families.family import FamilyRequest, Tensors
 from detector.training.families.garden import (
     cast_outputs,
@@ -82,6 +84,8 @@ def build_detector(request: FamilyRequest) -> DetrDetector:
     Raises ``SettingsError`` for settings that the garden can't follow, ``ModelError`` for weights.
     """
     settings = request.settings
+    if keras.config.dtype_policy().compute_dtype != "float32":
+        raise SettingsError("fit.precision: detr's transformer mixes types, which it can't run: take float32")
     no = "has one map and no anchors"
     refuse_settings(settings, {"levels": no, "anchors": no})
     one_map = settings.model_copy(update={"pyramid_width": None})

@@ -11,7 +11,6 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras
-from official.projects.yolo.common import registry_imports  # noqa: F401 (registers backbones and decoders)
 from official.projects.yolo.configs import backbones, decoders
 from official.projects.yolo.configs import yolo as configs
 from official.projects.yolo.modeling import factory

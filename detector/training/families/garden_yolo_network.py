@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras
+from official.projects.yolo.common import registry_imports  # noqa: F401 (registers backbones and decoders)
 
 from detector.errors import SettingsError
 from detector.training.families.family import Tensors

@@ -204,6 +204,16 @@ def test_precision_of_keras_is_that_of_the_garden(policy, drawn):
     assert {each.dtype for each in detector.decode(tf.constant(drawn[0]))} == {tf.float32}
 
 
+def test_detr_refuses_another_precision():
+    """Its transformer fails on mixed types, so it says so before it's built."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with pytest.raises(SettingsError, match=r"fit\.precision"):
+            build("detr")
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
 def test_one_class_of_yolo_v7_scores_its_objectness(drawn):
     """With one class nothing teaches the class, so it has no say."""
     detector = build("yolo_v7", class_count=1)
