@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Programs that tests and `make bench` start, not modules with doctests.
+collect_ignore_glob = ["bench/*", "training/search/drive.py"]
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 

@@ -5,8 +5,8 @@ times as quick as FFmpeg's scaler, and within a level or two of it. Knows nothin
 """
 
 from functools import cache
+from typing import Any
 
-import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -27,8 +27,6 @@ _WEIGHTS = {
 }
 _HD_HEIGHT_PX = 720  # players take untagged video for BT.709 from here on, for BT.601 below
 
-cv2.setNumThreads(1)  # planes are small, and the caller's threads are enough
-
 
 def choose_matrix(frame: VideoFrame) -> int:
     """Give H.273's number of the frame's colour matrix: its tag, else what players take it for."""
@@ -47,6 +45,7 @@ def convert_planes(frame: VideoFrame, out: PixelArray) -> None:
 
     Shrinks by averages of 2 x 2 pixels as often as they fit, the rest linearly; enlarges linearly.
     """
+    cv2 = _start_opencv()
     cv2.merge([_scale(_view(plane), (out.shape[0], out.shape[1])) for plane in frame.planes], out)
     cv2.transform(out, compute_matrix(choose_matrix(frame), is_full_range(frame)), out)
 
@@ -64,12 +63,22 @@ def compute_matrix(number: int, is_full: bool) -> NDArray[np.float32]:
     return np.column_stack([weights, offset]).astype(np.float32)
 
 
+@cache
+def _start_opencv() -> Any:  # noqa: ANN401 (a module)
+    """Import OpenCV where pictures are made: reports, which read clips as they are, start without it."""
+    import cv2
+
+    cv2.setNumThreads(1)  # planes are small, and the caller's threads are enough
+    return cv2
+
+
 def _view(plane: VideoPlane) -> PixelArray:
     lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return lines[: plane.height, : plane.width]
 
 
 def _scale(plane: PixelArray, hw: tuple[int, int]) -> PixelArray:
+    cv2 = _start_opencv()
     height, width = plane.shape
     while height >= 2 * hw[0] and width >= 2 * hw[1] and not (height % 2 or width % 2):
         height, width = height // 2, width // 2
@@ -81,5 +90,5 @@ def _scale(plane: PixelArray, hw: tuple[int, int]) -> PixelArray:
 
 
 def _resize(plane: PixelArray, hw: tuple[int, int], interpolation: int) -> PixelArray:
-    scaled: PixelArray = cv2.resize(plane, hw[::-1], interpolation=interpolation)  # type: ignore[assignment]
+    scaled: PixelArray = _start_opencv().resize(plane, hw[::-1], interpolation=interpolation)
     return scaled
