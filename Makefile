@@ -52,6 +52,7 @@ bench: setup ## measure scoring against a plain TensorFlow loop and the naive Sp
 	$(BIN)/python tests/bench/scoring.py
 	$(BIN)/python tests/bench/video.py
 	$(BIN)/python tests/bench/video_scoring.py
+	$(BIN)/python tests/bench/annotations.py
 
 train-demo: setup ## train a small model on drawn pictures, and show how good it is
 	$(BIN)/python jobs/demo_pictures.py --annotated --count 300 --out build/train-demo/pictures

@@ -15,6 +15,7 @@ from detector.annotations.dataset_report import QUANTILES, AnchorFit, Measure
 
 MIN_ANCHOR_IOU = 0.5
 _SIDES_PX = np.array([4 * 2.0**level * 2 ** (octave / 3) for level in range(3, 8) for octave in range(3)])
+_BLOCK = 1 << 14
 _RATIOS = np.array([0.5, 1.0, 2.0])
 
 
@@ -24,10 +25,10 @@ def measure_boxes(table: BoxTable) -> tuple[Measure, ...]:
     The relative side is of the picture's own side, the square root of its area, of pictures of known size.
     """
     rows = table.has_area
-    wh_px, size_wh = table.wh_px[rows], table.size_wh_px[table.owner[rows]]
-    known = (size_wh > 0).all(axis=1)
+    wh_px, picture_side_px = table.wh_px[rows], np.sqrt(table.size_wh_px.prod(axis=1))[table.owner[rows]]
     side_px = np.sqrt(wh_px.prod(axis=1))
-    relative = side_px[known] / np.sqrt(size_wh[known].prod(axis=1))
+    known = picture_side_px > 0
+    relative = side_px[known] / picture_side_px[known]
     return (
         _measure("width", "px", wh_px[:, 0]),
         _measure("height", "px", wh_px[:, 1]),
@@ -43,11 +44,14 @@ def fit_anchors(table: BoxTable, *, canvas_px: int) -> AnchorFit:
     Pictures are scaled until their longer side is ``canvas_px``; boxes of pictures of unknown size, and
     without area, are left out.
     """
-    size_wh = table.size_wh_px[table.owner]
-    rows = table.has_area & (size_wh > 0).all(axis=1)
-    scale = canvas_px / np.maximum(1, size_wh[rows].max(axis=1, initial=1))
+    longer_px = table.size_wh_px.max(axis=1, initial=0)[table.owner]
+    rows = table.has_area & (longer_px > 0)
+    scale = canvas_px / longer_px[rows]
     wh_px = table.wh_px[rows] * scale[:, None]
-    unmatched = _compute_best_iou(wh_px) < MIN_ANCHOR_IOU
+    blocks = np.split(
+        wh_px, range(_BLOCK, len(wh_px), _BLOCK)
+    )  # what is computed of a block stays in the cache
+    unmatched = np.concatenate([_compute_best_iou(block) for block in blocks]) < MIN_ANCHOR_IOU
     side_px = np.sqrt(wh_px.prod(axis=1))
     shares = [
         float(chosen.mean()) if len(chosen) else 0.0

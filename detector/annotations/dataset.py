@@ -47,7 +47,9 @@ class Dataset:
         """Count the images (annotations, strictly) in which each class occurs, sorted as ``count_boxes``."""
         columns = self.columns
         classes = max(1, len(columns.labels))
-        return _sort_counts(columns.labels, np.unique(columns.owner * classes + columns.label) % classes)
+        pairs = columns.owner * classes + columns.label
+        pairs.sort()
+        return _sort_counts(columns.labels, pairs[np.diff(pairs, prepend=-1) > 0] % classes)
 
 
 def _sort_counts(labels: Sequence[str], found: NDArray[np.integer]) -> dict[str, int]:

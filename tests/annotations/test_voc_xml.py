@@ -227,3 +227,11 @@ def test_no_bytes_raise(content):
     """Whatever is in the file, it is a document or a problem."""
     document = parse_voc(b"<annotation>" + content, "a.xml")
     assert document.is_refused == bool(document.problems)
+
+
+def test_a_size_that_no_picture_has_is_told():
+    """It would not fit into the columns."""
+    document = parse_voc(
+        b"<annotation><size><width>1e300</width><height>5</height></size></annotation>", "a.xml"
+    )
+    assert (document.width_px, [problem.code for problem in document.problems]) == (None, ["voc-size"])
