@@ -6,6 +6,7 @@ imported where it isn't wanted. A process starts TensorFlow once and holds one m
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def start_tensorflow(*, threads: int, gpu: str | None) -> None:
     """Start this process's TensorFlow on one GPU, or on the CPU alone with all GPUs hidden.
 
     ``gpu`` is an address as Spark assigns it: an index as nvidia-smi counts, or a UUID. ``threads``: CPU
-    threads of one operation. Later calls change nothing: a process keeps the device it began with. Raises
+    threads of one operation. Later calls change nothing, nor does the first one
+    change the threads of a TensorFlow that has computed before: a process keeps what it began with. Raises
     ``InstallationError`` when TensorFlow doesn't see the GPU.
     """
     global _started  # noqa: PLW0603 (TensorFlow itself is one per process)
@@ -47,16 +49,18 @@ def start_tensorflow(*, threads: int, gpu: str | None) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if gpu is None else gpu
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1 if gpu is None else 2)
     found = tf.config.list_physical_devices("GPU")
     if gpu is not None and not found:
         raise InstallationError(
             f"the task has GPU {gpu}, but TensorFlow sees none: install this project with its extra gpu "
             "(CUDA libraries) on the workers, or give tasks no GPU"
         )
-    for device in found:
-        tf.config.experimental.set_memory_growth(device, True)
+    # Where training or a notebook has used TensorFlow before, it keeps the threads that it began with.
+    with suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1 if gpu is None else 2)
+        for device in found:
+            tf.config.experimental.set_memory_growth(device, True)
     _started = True
 
 
