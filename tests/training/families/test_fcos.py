@@ -111,7 +111,8 @@ def test_loss_without_objects_is_finite():
 def test_network_says_little_before_training():
     """The outputs have a row per location, non-negative sides, and scores near the prior of .01."""
     keras.utils.set_random_seed(0)
-    request = FamilyRequest(NetworkSettings(input_px=96, levels=(3, 4)), 3, np.zeros((0, 2), np.float32))
+    settings = NetworkSettings(input_px=96, levels=(3, 4), pyramid_width=64, head_depth=1)
+    request = FamilyRequest(settings, 3, np.zeros((0, 2), np.float32))
     detector = build_detector(request)
     outputs = detector.model(np.full((2, 96, 96, 3), 127, np.float32)).numpy()
     assert outputs.shape == (2, 180, 8)
