@@ -64,10 +64,13 @@ def check_export(drawn, tmp_path):
         check_model(tmp_path / "exported")
         loaded = tf.saved_model.load(str(tmp_path / "exported"))
         for size in (1, 3):
-            for wanted, found in zip(
-                detector.decode(drawn[0][:size]), loaded.decode(drawn[0][:size]), strict=True
+            wanted, found = detector.decode(drawn[0][:size]), loaded.decode(drawn[0][:size])
+            assert [part.shape for part in found] == [part.shape for part in wanted]
+            for rows, others in zip(
+                *(np.concatenate(pair, axis=-1) for pair in (wanted, found)), strict=True
             ):
-                assert found.shape == wanted.shape
-                np.testing.assert_allclose(found, wanted, atol=tolerance)
+                # Rows of equal scores may change places: each has its like on the other side.
+                apart = np.abs(rows[:, None] - others[None]).max(axis=-1)
+                assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < tolerance
 
     return check

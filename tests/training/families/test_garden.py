@@ -97,8 +97,10 @@ def compare_export(detector, pixels, folder):
     loaded = tf.saved_model.load(str(folder))
     for size in (1, 3):
         wanted, found = detector.decode(tf.constant(pixels[:size])), loaded.decode(pixels[:size])
-        for one, other in zip(wanted, found, strict=True):
-            np.testing.assert_allclose(other, one, atol=1e-3)
+        for rows, others in zip(*(np.concatenate(pair, axis=-1) for pair in (wanted, found)), strict=True):
+            # Proposals of equal scores may change places: each has its like on the other side.
+            apart = np.abs(rows[:, None] - others[None]).max(axis=-1)
+            assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 1e-3
 
 
 @pytest.mark.parametrize("architecture", SMALL)
