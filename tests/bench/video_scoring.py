@@ -2,7 +2,8 @@
 
 `make bench` prints the median of every side and the ratios: the job on the clip cut in segments against the
 plain loop with the whole machine, the plain loop on one core, and one such loop on each core at once: what the
-machine has to give, if two cores are less than twice one. Loading models is not counted.
+machine has to give, if two cores are less than twice one. Loading models is not counted. On a machine with others
+at work, frames per second of cores' time say more: what a side needs, and not what it was given.
 """
 
 import argparse
@@ -15,7 +16,9 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
+import psutil
 from pyspark.sql import SparkSession
 from video_clips import PROJECT, VIDEOS, repeat_clip
 
@@ -36,10 +39,17 @@ ONE_CORE = "plain loop, one core"
 EACH_CORE = "one such loop a core"
 
 
+class Rates(NamedTuple):
+    """Frames a second, and frames a second of a core."""
+
+    a_second: float
+    a_core_second: float
+
+
 def main() -> None:
     """Measure a quick model and a real one, where the data pack is."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=8, help="times that the clip is repeated")
+    parser.add_argument("--repeats", type=int, default=4, help="times that the clip is repeated")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     if not CLIP.is_file():
@@ -76,33 +86,42 @@ def measure(
     costs = estimate_costs(units).pictures
     tasks = cut_into_tasks(units, costs, float(costs.sum()), slots)
 
-    def time_job() -> float:
-        started = time.perf_counter()
+    def time_job() -> Rates:
+        started, core_s = time.perf_counter(), measure_core_s()
         rows = score_on_executors(spark, worker, tasks).select("frames_scored").collect()
-        return sum(row[0] for row in rows) / (time.perf_counter() - started)
+        frames = sum(row[0] for row in rows)
+        return Rates(frames / (time.perf_counter() - started), frames / (measure_core_s() - core_s))
 
-    time_job()  # every worker process loads its model
-    found: dict[str, list[float]] = {"job": [], "plain loop": [], ONE_CORE: [], EACH_CORE: []}
+    found: dict[str, list[Rates]] = {"job": [], "plain loop": [], ONE_CORE: [], EACH_CORE: []}
     cores = sorted(os.sched_getaffinity(0))
     for _ in range(rounds):
         found["plain loop"] += [time_plain_loops(model, clip, batch_size, every_n, [cores])]
+        time_job()  # every worker process loads its model; Spark ends those that were idle for a minute
         found["job"] += [time_job()]
         found[ONE_CORE] += [time_plain_loops(model, clip, batch_size, every_n, [cores[:1]])]
         found[EACH_CORE] += [time_plain_loops(model, clip, batch_size, every_n, [[core] for core in cores])]
     print(f"\n{name}, {units.num_rows} segments of one clip, {rounds} rounds")
     for side, rates in found.items():
-        middle = statistics.median(rates)
-        print(f"  {side:20} {middle:7.1f} frames/s   (from {min(rates):.1f} to {max(rates):.1f})")
+        a_second, a_core_second = (statistics.median(column) for column in zip(*rates, strict=True))
+        print(f"  {side:26} {a_second:7.1f} frames/s, {a_core_second:7.1f} a second of a core")
     for other in ("plain loop", ONE_CORE, EACH_CORE):
-        ratios = [job / rate for job, rate in zip(found["job"], found[other], strict=True)]
-        low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
-        print(f"  job / {other:20} {middle:.2f}   (from {low:.2f} to {high:.2f})")
+        for kind, place in (("frames/s", 0), ("per core", 1)):
+            ratios = [job[place] / rate[place] for job, rate in zip(found["job"], found[other], strict=True)]
+            low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+            print(f"  job / {other:20} {kind} {middle:.2f}   (from {low:.2f} to {high:.2f})")
     worker.release()
+
+
+def measure_core_s() -> float:
+    """Add up the cores' seconds of this process and all below it: driver, executors and Python workers."""
+    driver = psutil.Process()
+    times = [process.cpu_times() for process in (driver, *driver.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
 
 
 def time_plain_loops(
     model: Path, clip: Path, batch_size: int, every_n: int, shares: list[list[int]]
-) -> float:
+) -> Rates:
     """Run a plain loop on each share of the cores, all at once, in processes of their own; add up their rates."""
     loop = [sys.executable, str(Path(__file__).with_name("plain_video_loop.py"))]
     words = ["--model", str(model), "--file", str(clip)]
@@ -116,7 +135,11 @@ def time_plain_loops(
     outputs = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):
         sys.exit("a plain loop has failed")
-    return sum(json.loads(output.splitlines()[-1])["frames_per_second"] for output in outputs)
+    told = [json.loads(output.splitlines()[-1]) for output in outputs]
+    return Rates(
+        sum(one["frames_per_second"] for one in told),
+        statistics.mean(one["frames_per_core_second"] for one in told),
+    )
 
 
 if __name__ == "__main__":
