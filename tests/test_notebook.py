@@ -15,7 +15,7 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebook")
     write_drawn_dataset(folder / "photos", count=16, seed=5)
     photos = Photos(folder / "photos", train=0.5, val=0.25, test=0.25)
-    assert "8 train" in repr(photos)
+    assert "4 val" in repr(photos)
     model = photos.train(model=NETWORK, fit={"epochs": 2}, tracking={"resamples": 100}, out=folder / "out")
     return folder, model
 
