@@ -51,6 +51,7 @@ format: setup ## put the code into the one style
 bench: setup ## measure scoring against a plain TensorFlow loop and the naive Spark way
 	$(BIN)/python tests/bench/scoring.py
 	$(BIN)/python tests/bench/video.py
+	$(BIN)/python tests/bench/video_memory.py
 	$(BIN)/python tests/bench/video_scoring.py
 	$(BIN)/python tests/bench/annotations.py
 

@@ -1,7 +1,8 @@
-"""Whether memory grows with a video's length: a clip of 40 s beside one of 40 min, each in its own process.
+"""Whether memory grows with a video's length: clips of 40 s, 4 min and 40 min, each in its own process.
 
 `make bench` prints the peaks of a worker as it runs on an executor, with the demo's model, and of the
-delivery of every frame alone: a small process, in which what FFmpeg keeps of an mp4's index is seen.
+delivery of every frame alone: a small process, in which what FFmpeg keeps of an mp4's index is seen. A worker
+decodes two segments at once, which the shortest clip has not.
 """
 
 import argparse
@@ -39,10 +40,11 @@ def main() -> None:
     if not short.is_file():
         sys.exit(f"no clip to measure with: {short}")
     with tempfile.TemporaryDirectory() as folder:
-        long = repeat_clip(short, Path(folder) / "long.mp4", 60)
+        clips = [short, *(repeat_clip(short, Path(folder) / f"{n}.mp4", n) for n in (6, 60))]
         for side, title in SIDES.items():
-            few, many = measure_peak_mib(short, side), measure_peak_mib(long, side)
-            print(f"\npeak memory, {title}: {few:.0f} MiB for 40 s, {many:.0f} for 40 min: {many / few:.3f}")
+            peaks = [measure_peak_mib(clip, side) for clip in clips]
+            print(f"\npeak memory, {title}: {peaks[0]:.0f}, {peaks[1]:.0f}, {peaks[2]:.0f} MiB")
+            print(f"  40 min / 40 s {peaks[2] / peaks[0]:.3f}, 40 min / 4 min {peaks[2] / peaks[1]:.3f}")
 
 
 def score(file: Path) -> int:

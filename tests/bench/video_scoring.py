@@ -49,7 +49,7 @@ class Rates(NamedTuple):
 def main() -> None:
     """Measure a quick model and a real one, where the data pack is."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=4, help="times that the clip is repeated")
+    parser.add_argument("--repeats", type=int, default=12, help="times that the clip is repeated")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     if not CLIP.is_file():
