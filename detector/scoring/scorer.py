@@ -20,7 +20,7 @@ from detector.models.source import find_model
 from detector.settings import ModelSettings, VideoSettings
 
 # Raised whenever decoding, letterboxing or an adapter changes what is found in the same picture.
-_RESULTS_VERSION = 1
+_RESULTS_VERSION = 2
 
 
 @dataclass(frozen=True)
