@@ -130,6 +130,10 @@ def test_a_row_says_what_the_worker_knows(loads, photos):
     assert (scored["width_px"], scored["height_px"], scored["frames_scored"]) == (128, 96, 1)
     assert len(scored["content_sha256"]) == 64
     (detection,) = scored["frames"][0]["detections"]
-    assert (detection["class_id"], detection["label"], detection["x_max"]) == (4, "triangle", pytest.approx(0.4))
+    assert (detection["class_id"], detection["label"], detection["x_max"]) == (
+        4,
+        "triangle",
+        pytest.approx(0.4),
+    )
     assert (failed["status"], failed["error_class"], failed["frames"]) == ("failed", "EmptyMedia", None)
     assert (failed["frames_expected"], failed["frames_scored"], failed["detection_count"]) == (1, 0, 0)
