@@ -132,7 +132,8 @@ SCORES = Table(
         Column(
             "frames",
             t.ArrayType(FRAME),
-            "the frames and their detections, boxes normalised to the upright picture",
+            "the frames and their detections, boxes normalised to the upright picture; null once expired "
+            "(jobs/maintain.py), while detection_count stays",
         ),
         Column("detection_count", _INT, "detections in all frames"),
         *_MODEL,

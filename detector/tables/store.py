@@ -1,47 +1,24 @@
 """The Delta tables of one place: a folder, or a schema of a catalog.
 
-Owns how the tables are named, made, read and written. Refuses every write but four: insert scores
-that aren't there yet, publish detections from them, append a run, append an evaluation's thresholds.
+Owns how the tables are named, made, read and added to: insert scores that aren't there yet, publish
+detections from them, append a run, append an evaluation's thresholds. What takes rows away is
+``detector.tables.maintenance``.
 """
 
-import random
-import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from delta.exceptions import (
-    ConcurrentAppendException,
-    ConcurrentDeleteReadException,
-    ConcurrentTransactionException,
-    ConcurrentWriteException,
-    DeltaConcurrentModificationException,
-    MetadataChangedException,
-    ProtocolChangedException,
-)
 from delta.tables import DeltaTable
-from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from detector.errors import SettingsError
 from detector.settings import TableSettings
+from detector.tables.conflicts import retry_on_conflict
 from detector.tables.detections import flatten_scores
 from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, THRESHOLDS, Column, Table
-
-_TRIES = 12
-_CONFLICTS = (
-    ConcurrentAppendException,
-    ConcurrentDeleteReadException,
-    ConcurrentTransactionException,
-    ConcurrentWriteException,
-    DeltaConcurrentModificationException,
-    MetadataChangedException,
-    ProtocolChangedException,
-)
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -61,10 +38,10 @@ class TableStore:
         if self.schema is not None:
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {_quote(self.schema)}")
         for table in tables:
-            if self._exists(table):
-                _retry(partial(self._add_columns, table))
+            if self.has(table):
+                retry_on_conflict(partial(self._add_columns, table))
             else:
-                _retry(partial(self._create, table))
+                retry_on_conflict(partial(self._create, table))
 
     def read(self, table: Table) -> DataFrame:
         """Read a table as it stands now, its columns in the schema's order; no action runs."""
@@ -85,7 +62,7 @@ class TableStore:
             MERGE INTO {self.name_of(SCORES)} AS committed USING {view} AS new
             ON committed.score_id = new.score_id WHEN NOT MATCHED THEN INSERT *"""
         try:
-            return _retry(lambda: int(self.spark.sql(merge).collect()[0]["num_inserted_rows"]))
+            return retry_on_conflict(lambda: int(self.spark.sql(merge).collect()[0]["num_inserted_rows"]))
         finally:
             self.spark.catalog.dropTempView(view)
 
@@ -93,20 +70,33 @@ class TableStore:
         """Append the detections of every score committed since the last publication, exactly once.
 
         A Delta stream that stops when it has read what is there: the checkpoint remembers what was
-        published, also across a crash between the two.
+        published, also across a crash between the two. Commits of maintenance, which only takes rows
+        away, are passed over.
         """
-        _retry(self._publish)
+        retry_on_conflict(self._publish)
 
     def append_run(self, run: DataFrame) -> None:
         """Append one row of the schema of ``RUNS``."""
         rows = run.select(*RUNS.column_names)
-        _retry(partial(self._append, rows, RUNS))
+        retry_on_conflict(partial(self._append, rows, RUNS))
 
     def append_thresholds(self, thresholds: DataFrame) -> None:
         """Append one evaluation's rows, of the schema of ``THRESHOLDS``; the table is made if need be."""
         self.create([THRESHOLDS])
         rows = thresholds.select(*THRESHOLDS.column_names)
-        _retry(partial(self._append, rows, THRESHOLDS))
+        retry_on_conflict(partial(self._append, rows, THRESHOLDS))
+
+    def has(self, table: Table) -> bool:
+        """Tell whether the table has been made."""
+        if self.schema is not None:
+            return self.spark.catalog.tableExists(self.name_of(table))
+        return DeltaTable.isDeltaTable(self.spark, self._folder_of(table))
+
+    def open(self, table: Table) -> DeltaTable:
+        """Open a table for what SQL can't do: deletes, merges, its history."""
+        if self.schema is not None:
+            return DeltaTable.forName(self.spark, self.name_of(table))
+        return DeltaTable.forPath(self.spark, self._folder_of(table))
 
     def name_of(self, table: Table) -> str:
         """Name a table as SQL does: delta.`folder/scores` or catalog.schema.scores."""
@@ -121,16 +111,11 @@ class TableStore:
     def _folder_of(self, table: Table) -> str:
         return f"{self.root}/{table.name}"
 
-    def _exists(self, table: Table) -> bool:
-        if self.schema is not None:
-            return self.spark.catalog.tableExists(self.name_of(table))
-        return DeltaTable.isDeltaTable(self.spark, self._folder_of(table))
-
     def _create(self, table: Table) -> None:
         columns = ", ".join(_define(column, nullable=column.nullable) for column in table.columns)
         self.spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self.name_of(table)} ({columns}) USING delta "
-            f"CLUSTER BY ({', '.join(table.clustered_by)}) COMMENT {_literal(table.comment)}"
+            f"CLUSTER BY ({', '.join(table.clustered_by)}) COMMENT {write_literal(table.comment)}"
         )
 
     def _add_columns(self, table: Table) -> None:
@@ -147,7 +132,7 @@ class TableStore:
             writer.save(self._folder_of(table))
 
     def _publish(self) -> None:
-        reader = self.spark.readStream.format("delta")
+        reader = self.spark.readStream.format("delta").option("skipChangeCommits", "true")
         in_catalog = self.schema is not None
         committed = reader.table(self.name_of(SCORES)) if in_catalog else reader.load(self._folder_of(SCORES))
         writer = (
@@ -176,11 +161,16 @@ def open_store(spark: SparkSession, settings: TableSettings) -> TableStore:
 def _define(column: Column, *, nullable: bool) -> str:
     return (
         f"{column.name} {column.type.simpleString()}{'' if nullable else ' NOT NULL'} "
-        f"COMMENT {_literal(column.comment)}"
+        f"COMMENT {write_literal(column.comment)}"
     )
 
 
-def _literal(text: str) -> str:
+def write_literal(text: str) -> str:
+    r"""Write text as SQL's string.
+
+    >>> print(write_literal("o'lake"))
+    'o\'lake'
+    """
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
@@ -189,22 +179,3 @@ def _quote(name: str) -> str:
     if not all(part.strip("`") for part in parts):
         raise SettingsError(f"tables.schema {name!r} is no catalog.schema")
     return ".".join("`" + part.strip("`").replace("`", "``") + "`" for part in parts)
-
-
-def _retry(action: Callable[[], Result]) -> Result:
-    # Another run may commit or publish at the same moment; each of these actions may simply be done again.
-    for attempt in range(_TRIES):
-        try:
-            return action()
-        except (*_CONFLICTS, StreamingQueryException) as error:
-            if attempt + 1 == _TRIES or not _is_concurrent(error):
-                raise
-            time.sleep(random.uniform(0.2, 1.0) * min(8, 2**attempt))  # noqa: S311 (no secret)
-    raise AssertionError("unreachable")
-
-
-def _is_concurrent(error: Exception) -> bool:
-    # A stream wraps what stopped it; only its text still says that it was another publisher.
-    if not isinstance(error, StreamingQueryException):
-        return True
-    return any(word in str(error) for word in ("oncurrent", "CONCURRENT", "FileAlreadyExists"))

@@ -53,6 +53,11 @@ _VIEWS = {
 }
 
 
+def select_current_scores(scores: str) -> str:
+    """Give the query of the current rows of the table that SQL names ``scores``."""
+    return _VIEWS["current_scores"].format(scores=scores)
+
+
 def create_views(store: TableStore, *, default_threshold: float = DEFAULT_THRESHOLD) -> list[str]:
     """Make the views and return their names; over a folder also the tables themselves.
 

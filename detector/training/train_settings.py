@@ -13,6 +13,7 @@ from detector.settings import JobSettings, Section
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Metric = Literal["ap", "ap50", "ap75"]
 _SIDES_DIVISOR = 32  # the coarsest stride that backbones share
+_NOT_COMPILED = ("faster_rcnn", "cascade_rcnn", "centernet")  # XLA of TensorFlow 2.20 has not all their ops
 
 
 class DataSettings(Section):
@@ -253,3 +254,9 @@ class TrainSettings(JobSettings):
     export: ExportSettings = ExportSettings()
     tracking: TrackingSettings = TrackingSettings()
     out: Path = Field(Path("build/training"), description="folder of runs, checkpoints and packages")
+
+    @model_validator(mode="after")
+    def _compilable(self) -> Self:
+        if self.fit.xla and self.model.architecture in _NOT_COMPILED:
+            raise ValueError(f"fit.xla: XLA can't compile {self.model.architecture}: leave it off")
+        return self

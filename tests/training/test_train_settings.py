@@ -36,9 +36,10 @@ def test_there_is_a_file_for_each_family_and_situation():
         (["--augment.scale", "1.5,0.5"], "augment.scale"),
         (["--search.method", "grid"], "search.space"),
         (["--fit.precision", "float64"], "fit.precision"),
+        (["--fit.xla", "true", "--model.architecture", "faster_rcnn"], "XLA can't compile faster_rcnn"),
     ],
 )
 def test_nonsense_is_refused_by_name(words, message):
-    """A canvas that strides don't divide, a range upside down, a search of nothing, an unknown precision."""
+    """A canvas that strides don't divide, a range upside down, a search of nothing, no such precision, no XLA."""
     with pytest.raises(SettingsError, match=message):
         load_settings(TrainSettings, ["--data.root", "photos", *words])
