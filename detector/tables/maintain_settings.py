@@ -17,7 +17,7 @@ class RetainSettings(Section):
     superseded_days: int | None = Field(
         None,
         ge=1,
-        description="rows of a file's older versions, and of older models of the same name, scored earlier, go",
+        description="rows of a file's older versions and of older models of its name, scored earlier, go",
     )
     boxes_days: int | None = Field(
         None,
