@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench train-demo demo-model doctor mlflow-ui clean distclean
+.PHONY: help setup demo test lint format bench soak train-demo demo-model doctor mlflow-ui clean distclean
 
 PYTHON ?= python3
 MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
@@ -54,6 +54,9 @@ bench: setup ## measure scoring against a plain TensorFlow loop and the naive Sp
 	$(BIN)/python tests/bench/video_memory.py
 	$(BIN)/python tests/bench/video_scoring.py
 	$(BIN)/python tests/bench/annotations.py
+
+soak: setup ## kill scoring runs at random moments, many times: some 15 minutes
+	$(BIN)/python tests/soak/kill_rounds.py --rounds 30
 
 train-demo: setup ## train a small model on drawn pictures, and show how good it is
 	$(BIN)/python jobs/demo_pictures.py --annotated --count 300 --out build/train-demo/pictures

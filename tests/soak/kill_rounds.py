@@ -1,0 +1,196 @@
+"""Kill scoring runs at random moments; after a rerun the tables must equal those of an undisturbed run.
+
+    python tests/soak/kill_rounds.py --rounds 50 --seed 7        (`make soak`)
+
+Each round starts jobs/score.py with two executor processes, waits for a random number of commits and a random
+moment, and kills one of: the driver (its JVM, too), an executor, a Python worker. The job is run again until it
+ends by itself. Then rows of ``scores`` and ``detections``, as an independent reader gives them, are compared.
+"""
+
+import argparse
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import deltalake
+import numpy as np
+import psutil
+import pyspark
+from PIL import Image
+
+from detector.annotations.shapes import draw_picture
+
+PROJECT = Path(__file__).resolve().parents[2]
+DEMO = PROJECT / "conf" / "demo"
+VICTIMS = ("driver", "executor", "worker")
+PICTURES, COMMIT_UNITS = 24, 6
+_OF_THE_RUN = {"run_id", "scored_at", "scored_date"}  # differ from run to run
+_TOLERANCE = 1e-3
+_RERUNS = 4
+
+
+def make_pictures(folder: Path) -> None:
+    """Draw pictures, and put one broken and one empty file among them."""
+    folder.mkdir()
+    for seed in range(PICTURES - 2):
+        pixels, _, _ = draw_picture(np.random.default_rng(seed), height_px=96, width_px=128)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=90)
+        (folder / f"{seed:03d}.jpg").write_bytes(file.getvalue())
+    (folder / "cut.jpg").write_bytes(file.getvalue()[: len(file.getvalue()) // 2])
+    (folder / "empty.jpg").touch()
+
+
+def start(pictures: Path, tables: Path) -> subprocess.Popen[str]:
+    """Start the job with two executor processes of one core."""
+    flags = {
+        "media.paths": pictures,
+        "model.uri": DEMO / "saved_model",
+        "model.labels": DEMO / "label_map.pbtxt",
+        "tables.root": tables,
+        "run.commit_units": COMMIT_UNITS,
+        "run.task_units": 2,
+        "run.max_failed_fraction": 1,
+        "spark.master": "local-cluster[2,1,1024]",
+    }
+    words = [str(word) for key, value in flags.items() for word in (f"--{key}", value)]
+    return subprocess.Popen(
+        [sys.executable, str(PROJECT / "jobs" / "score.py"), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"SPARK_HOME": str(Path(pyspark.__file__).parent)},
+    )
+
+
+def list_victims(job: subprocess.Popen[str], victim: str) -> list[psutil.Process]:
+    """List the processes to kill: all of the driver, or one executor, or one Python worker."""
+    try:
+        everyone = [psutil.Process(job.pid), *psutil.Process(job.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+    kinds: dict[str, list[psutil.Process]] = {name: [] for name in VICTIMS}
+    for process in everyone:
+        try:
+            command = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if "CoarseGrainedExecutorBackend" in command:
+            kinds["executor"].append(process)
+        elif "pyspark.daemon" in command or "pyspark/daemon.py" in command:
+            kinds["worker"].append(process)
+        else:
+            kinds["driver"].append(process)
+    found = kinds[victim]
+    return found if victim == "driver" else random.sample(found, min(1, len(found)))
+
+
+def wait_for_commits(job: subprocess.Popen[str], tables: Path, commits: int) -> None:
+    """Wait until ``scores`` has so many commits, or the job has ended."""
+    log = tables / "scores" / "_delta_log"
+    while job.poll() is None and len(list(log.glob("*.json"))) < commits:
+        time.sleep(0.02)
+
+
+def read_rows(tables: Path, name: str, key: str) -> dict[str, dict[str, object]]:
+    """Read a table by its key; a key that occurs twice is an error."""
+    rows = deltalake.DeltaTable(str(tables / name)).to_pyarrow_table().to_pylist()
+    by_key = {row[key]: {n: v for n, v in row.items() if n not in _OF_THE_RUN} for row in rows}
+    if len(by_key) < len(rows):
+        raise AssertionError(f"{name}: {len(rows) - len(by_key)} rows twice")
+    return by_key
+
+
+def is_alike(one: object, other: object) -> bool:
+    """Tell whether two values are equal, floating-point ones to a thousandth."""
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) <= _TOLERANCE * max(1, abs(one))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_alike(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_alike, one, other))
+    return one == other
+
+
+def compare(tables: Path, undisturbed: Path) -> list[str]:
+    """Tell how the tables differ from those of the undisturbed run; nothing when they don't."""
+    differences = []
+    for name, key in (("scores", "score_id"), ("detections", "detection_id")):
+        found, wanted = read_rows(tables, name, key), read_rows(undisturbed, name, key)
+        differences += [f"{name}: {row} is missing" for row in wanted.keys() - found.keys()]
+        differences += [f"{name}: {row} is too many" for row in found.keys() - wanted.keys()]
+        differences += [
+            f"{name}: {row} is another"
+            for row in wanted
+            if row in found and not is_alike(found[row], wanted[row])
+        ]
+    return differences
+
+
+def finish(job: subprocess.Popen[str], timeout_s: float = 300) -> int:
+    """Wait for the end; give the exit code."""
+    job.communicate(timeout=timeout_s)
+    return job.returncode
+
+
+def play_round(folder: Path, number: int, victim: str, rng: random.Random) -> str:
+    """Kill, run again, compare; give a line that says what happened. Raises ``AssertionError``."""
+    tables = folder / f"round{number}"
+    commits, delay_s = rng.randint(0, 1 + PICTURES // COMMIT_UNITS), rng.uniform(0, 1.5)
+    job = start(folder / "pictures", tables)
+    wait_for_commits(job, tables, commits)
+    time.sleep(delay_s)
+    killed = list_victims(job, victim)
+    while not killed and job.poll() is None and victim != "driver":
+        time.sleep(0.05)  # there is none yet
+        killed = list_victims(job, victim)
+    for process in killed:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    codes = [finish(job)]
+    while codes[-1] != 0 and len(codes) <= _RERUNS:
+        codes.append(finish(start(folder / "pictures", tables)))
+    if codes[-1] != 0:
+        raise AssertionError(f"round {number}: {victim} killed after {commits} commits: exit codes {codes}")
+    differences = compare(tables, folder / "undisturbed")
+    if differences:
+        raise AssertionError(f"round {number}: {victim} killed after {commits} commits: {differences[:10]}")
+    return f"round {number}: {len(killed)} {victim} killed {delay_s:.2f} s after commit {commits}: exit codes {codes}"
+
+
+def play(folder: Path, rounds: int, seed: int) -> list[str]:
+    """Play rounds, the victims in turn; give what each says. Raises ``AssertionError`` at the first loss."""
+    rng = random.Random(seed)
+    make_pictures(folder / "pictures")
+    if finish(start(folder / "pictures", folder / "undisturbed")) != 0:
+        raise AssertionError("the undisturbed run failed")
+    said = []
+    for number in range(rounds):
+        said.append(play_round(folder, number, VICTIMS[number % len(VICTIMS)], rng))
+        print(said[-1], flush=True)
+    return said
+
+
+def main() -> None:
+    """Play in a temporary folder and print the seed first."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    given = parser.parse_args()
+    print(json.dumps({"rounds": given.rounds, "seed": given.seed}), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        play(Path(folder), given.rounds, given.seed)
+
+
+if __name__ == "__main__":
+    main()
