@@ -110,10 +110,9 @@ def test_old_boxes_go_and_that_the_file_was_scored_stays(store):
 
 def test_old_runs_go(store):
     """By the day that they finished."""
-    times = dict.fromkeys(("started_at", "finished_at"))
     for days in (1, 100):
-        row = dict.fromkeys(RUNS.column_names) | {"run_id": f"r{days}", "status": "done"}
-        row |= dict.fromkeys(times, NOW - timedelta(days=days))
+        row = {column.name: None if column.nullable else "text" for column in RUNS.columns}
+        row |= {"run_id": f"r{days}", "started_at": NOW, "finished_at": NOW - timedelta(days=days)}
         values = [tuple(row[name] for name in RUNS.column_names)]
         store.append_run(store.spark.createDataFrame(values, RUNS.schema))
     assert maintain(store, retain=RetainSettings(runs_days=50)).runs_deleted == 1
