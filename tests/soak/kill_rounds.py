@@ -2,8 +2,8 @@
 
     python tests/soak/kill_rounds.py --rounds 50 --seed 7        (`make soak`)
 
-Each round starts jobs/score.py with two executor processes, waits for a random number of commits and a random
-moment, and kills one of: the driver (its JVM, too), an executor, a Python worker. The job is run again until it
+Each round starts jobs/score.py, waits for a random number of commits and a random moment, and kills one of:
+the driver (its JVM, too), an executor, a Python worker; with executor processes or without. The job is run again until it
 ends by itself. Then rows of ``scores`` and ``detections``, as an independent reader gives them, are compared.
 """
 
@@ -28,8 +28,15 @@ from detector.annotations.shapes import draw_picture
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEMO = PROJECT / "conf" / "demo"
-VICTIMS = ("driver", "executor", "worker")
-PICTURES, COMMIT_UNITS = 24, 6
+LOCAL, CLUSTER = "local[2,4]", "local-cluster[2,1,1024]"  # threads of the driver, or executors of their own
+VICTIMS = (  # and where they work
+    ("driver", LOCAL),
+    ("worker", LOCAL),
+    ("executor", CLUSTER),
+    ("driver", CLUSTER),
+    ("worker", CLUSTER),
+)
+PICTURES, COMMIT_UNITS = 20, 5
 _OF_THE_RUN = {"run_id", "scored_at", "scored_date"}  # differ from run to run
 _TOLERANCE = 1e-3
 _RERUNS = 4
@@ -47,8 +54,8 @@ def make_pictures(folder: Path) -> None:
     (folder / "empty.jpg").touch()
 
 
-def start(pictures: Path, tables: Path) -> subprocess.Popen[str]:
-    """Start the job with two executor processes of one core."""
+def start(pictures: Path, tables: Path, master: str) -> subprocess.Popen[str]:
+    """Start the job."""
     flags = {
         "media.paths": pictures,
         "model.uri": DEMO / "saved_model",
@@ -57,7 +64,7 @@ def start(pictures: Path, tables: Path) -> subprocess.Popen[str]:
         "run.commit_units": COMMIT_UNITS,
         "run.task_units": 2,
         "run.max_failed_fraction": 1,
-        "spark.master": "local-cluster[2,1,1024]",
+        "spark.master": master,
     }
     words = [str(word) for key, value in flags.items() for word in (f"--{key}", value)]
     return subprocess.Popen(
@@ -75,7 +82,7 @@ def list_victims(job: subprocess.Popen[str], victim: str) -> list[psutil.Process
         everyone = [psutil.Process(job.pid), *psutil.Process(job.pid).children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
-    kinds: dict[str, list[psutil.Process]] = {name: [] for name in VICTIMS}
+    kinds: dict[str, list[psutil.Process]] = {name: [] for name in ("driver", "executor", "worker")}
     for process in everyone:
         try:
             command = " ".join(process.cmdline())
@@ -139,11 +146,11 @@ def finish(job: subprocess.Popen[str], timeout_s: float = 300) -> int:
     return job.returncode
 
 
-def play_round(folder: Path, number: int, victim: str, rng: random.Random) -> str:
+def play_round(folder: Path, number: int, victim: str, master: str, rng: random.Random) -> str:
     """Kill, run again, compare; give a line that says what happened. Raises ``AssertionError``."""
     tables = folder / f"round{number}"
     commits, delay_s = rng.randint(0, 1 + PICTURES // COMMIT_UNITS), rng.uniform(0, 1.5)
-    job = start(folder / "pictures", tables)
+    job = start(folder / "pictures", tables, master)
     wait_for_commits(job, tables, commits)
     time.sleep(delay_s)
     killed = list_victims(job, victim)
@@ -157,24 +164,24 @@ def play_round(folder: Path, number: int, victim: str, rng: random.Random) -> st
             continue
     codes = [finish(job)]
     while codes[-1] != 0 and len(codes) <= _RERUNS:
-        codes.append(finish(start(folder / "pictures", tables)))
+        codes.append(finish(start(folder / "pictures", tables, master)))
     if codes[-1] != 0:
         raise AssertionError(f"round {number}: {victim} killed after {commits} commits: exit codes {codes}")
     differences = compare(tables, folder / "undisturbed")
     if differences:
         raise AssertionError(f"round {number}: {victim} killed after {commits} commits: {differences[:10]}")
-    return f"round {number}: {len(killed)} {victim} killed {delay_s:.2f} s after commit {commits}: exit codes {codes}"
+    return f"round {number}: {len(killed)} {victim} of {master} killed {delay_s:.2f} s after commit {commits}: exit codes {codes}"
 
 
 def play(folder: Path, rounds: int, seed: int) -> list[str]:
     """Play rounds, the victims in turn; give what each says. Raises ``AssertionError`` at the first loss."""
     rng = random.Random(seed)
     make_pictures(folder / "pictures")
-    if finish(start(folder / "pictures", folder / "undisturbed")) != 0:
+    if finish(start(folder / "pictures", folder / "undisturbed", LOCAL)) != 0:
         raise AssertionError("the undisturbed run failed")
     said = []
     for number in range(rounds):
-        said.append(play_round(folder, number, VICTIMS[number % len(VICTIMS)], rng))
+        said.append(play_round(folder, number, *VICTIMS[number % len(VICTIMS)], rng))
         print(said[-1], flush=True)
     return said
 
