@@ -36,7 +36,7 @@ def test_there_is_a_file_for_each_family_and_situation():
         (["--augment.scale", "1.5,0.5"], "augment.scale"),
         (["--search.method", "grid"], "search.space"),
         (["--fit.precision", "float64"], "fit.precision"),
-        (["--fit.xla", "true", "--model.architecture", "faster_rcnn"], "XLA can't compile faster_rcnn"),
+        (["--fit.xla", "--model.architecture", "faster_rcnn"], "XLA can't compile faster_rcnn"),
     ],
 )
 def test_nonsense_is_refused_by_name(words, message):
