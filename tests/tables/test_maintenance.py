@@ -1,6 +1,7 @@
 """Maintenance of the tables: what is named goes everywhere, all else stays, also while rows are added."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -67,15 +68,22 @@ def list_ids(store, table=SCORES):
     return sorted(rows.column(0).to_pylist())
 
 
-@pytest.fixture
-def store(spark, tmp_path):
-    """Give tables of four pictures; a.jpg has two versions, the older 40 days old."""
-    store = open_store(spark, TableSettings(root=str(tmp_path / "o'lake")))
+@pytest.fixture(scope="module")
+def filled_root(spark, tmp_path_factory):
+    """Give a folder with tables of four pictures; a'.jpg has two versions, the older 40 days old."""
+    root = tmp_path_factory.mktemp("filled") / "lake"
+    store = open_store(spark, TableSettings(root=str(root)))
     store.create()
     insert(store, make_row("/p/a'.jpg", 40), make_row("/p/x/b.jpg", 40))
     store.publish_detections()
     insert(store, make_row("/p/a'.jpg"), make_row("/p/xy/c.jpg"), make_row("/q_/d.jpg", frames=None))
-    return store
+    return root
+
+
+@pytest.fixture
+def store(spark, filled_root, tmp_path):
+    """Give a copy of these tables: a Delta table may be copied, and its stream's progress with it."""
+    return open_store(spark, TableSettings(root=str(shutil.copytree(filled_root, tmp_path / "o'lake"))))
 
 
 def test_forgetting_takes_all_versions_of_files_and_folders_and_nothing_else(store):
