@@ -55,7 +55,7 @@ bench: setup ## measure scoring against a plain TensorFlow loop and the naive Sp
 	$(BIN)/python tests/bench/video_scoring.py
 	$(BIN)/python tests/bench/annotations.py
 
-soak: setup ## kill scoring runs at random moments, many times: some 15 minutes
+soak: setup ## kill scoring runs at random moments, many times
 	$(BIN)/python tests/soak/kill_rounds.py --rounds 30
 
 train-demo: setup ## train a small model on drawn pictures, and show how good it is

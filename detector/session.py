@@ -28,7 +28,7 @@ _WANTED_LOCALLY = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
-    # A vacuum lists the files of a table in this many tasks; the default of 10,000 takes half a minute.
+    # A vacuum lists the files of a table in this many tasks; Spark's default of 10,000 takes minutes.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(2 * (os.cpu_count() or 1)),
 }
 

@@ -17,12 +17,14 @@ class RetainSettings(Section):
     superseded_days: int | None = Field(
         None,
         ge=1,
-        description="rows of a file's older versions and of older models of its name, scored earlier, go",
+        description="rows scored more days ago than this go where a newer version of the file, or a newer model "
+        "of the same name, has rows",
     )
     boxes_days: int | None = Field(
         None,
         ge=1,
-        description="boxes found more days ago than this go; that the file was scored stays, not to be again",
+        description="boxes found more days ago than this go; the row of scores stays, so that the file isn't "
+        "scored again",
     )
     runs_days: int | None = Field(None, ge=1, description="rows of runs finished more days ago than this go")
 

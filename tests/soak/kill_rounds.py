@@ -76,7 +76,7 @@ def start(pictures: Path, tables: Path, master: str) -> subprocess.Popen[str]:
     )
 
 
-def list_victims(job: subprocess.Popen[str], victim: str) -> list[psutil.Process]:
+def list_victims(job: subprocess.Popen[str], victim: str, rng: random.Random) -> list[psutil.Process]:
     """List the processes to kill: all of the driver, or one executor, or one Python worker."""
     try:
         everyone = [psutil.Process(job.pid), *psutil.Process(job.pid).children(recursive=True)]
@@ -95,7 +95,7 @@ def list_victims(job: subprocess.Popen[str], victim: str) -> list[psutil.Process
         else:
             kinds["driver"].append(process)
     found = kinds[victim]
-    return found if victim == "driver" else random.sample(found, min(1, len(found)))
+    return found if victim == "driver" else rng.sample(found, min(1, len(found)))
 
 
 def wait_for_commits(job: subprocess.Popen[str], tables: Path, commits: int) -> None:
@@ -149,14 +149,14 @@ def finish(job: subprocess.Popen[str], timeout_s: float = 300) -> int:
 def play_round(folder: Path, number: int, victim: str, master: str, rng: random.Random) -> str:
     """Kill, run again, compare; give a line that says what happened. Raises ``AssertionError``."""
     tables = folder / f"round{number}"
-    commits, delay_s = rng.randint(0, 1 + PICTURES // COMMIT_UNITS), rng.uniform(0, 1.5)
+    commits, delay_s = rng.randint(0, PICTURES // COMMIT_UNITS), rng.uniform(0, 1)
     job = start(folder / "pictures", tables, master)
     wait_for_commits(job, tables, commits)
     time.sleep(delay_s)
-    killed = list_victims(job, victim)
+    killed = list_victims(job, victim, rng)
     while not killed and job.poll() is None and victim != "driver":
         time.sleep(0.05)  # there is none yet
-        killed = list_victims(job, victim)
+        killed = list_victims(job, victim, rng)
     for process in killed:
         try:
             process.kill()

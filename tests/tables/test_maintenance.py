@@ -151,7 +151,7 @@ def test_compaction_writes_files_together_and_publishes_nothing_twice(store):
 
 
 def test_while_rows_are_added_nothing_is_lost_or_doubled(store):
-    """A writer commits and publishes beside two maintenances that forget, expire and compact."""
+    """A writer commits and publishes beside maintenances that expire and compact, then a folder is forgotten."""
     failures = []
 
     def write():
