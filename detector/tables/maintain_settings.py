@@ -17,8 +17,8 @@ class RetainSettings(Section):
     superseded_days: int | None = Field(
         None,
         ge=1,
-        description="rows scored more days ago than this go where a newer version of the file, or a newer model "
-        "of the same name, has rows",
+        description="rows scored more days ago than this go where a newer version of the file, or a newer "
+        "model of the same name, has rows",
     )
     boxes_days: int | None = Field(
         None,
