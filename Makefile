@@ -84,7 +84,7 @@ distclean: clean ## remove what set-up installed, too
 	rm -rf .venv .tools .java
 
 $(READY): pyproject.toml uv.lock conf/spark/delta-jars.lock | $(UV)
-	$(UV) sync --locked --extra train --extra garden
+	$(UV) sync --locked --extra spark --extra train --extra garden
 	JAVA_HOME='$(JAVA_HOME)' $(BIN)/python -m detector.installation --repository $(MAVEN_REPOSITORY)
 	@touch $@
 
