@@ -1,6 +1,7 @@
 """The Spark session: the running one where there is one, else a session with Delta configured.
 
-Owns every Spark setting that the code itself needs. Refuses a session without Delta, by its name.
+Owns every Spark setting that the code itself needs. Refuses a session without Delta, of a Spark or Delta that
+is too old, or of Spark Connect, by its name.
 """
 
 import os
@@ -12,7 +13,9 @@ from pyspark.sql import SparkSession
 
 from detector.errors import InstallationError
 from detector.installation.java import find_java
+from detector.installation.spark_versions import check_delta, check_spark
 
+_RUNTIME = "DATABRICKS_RUNTIME_VERSION"
 _LOCAL = "local[*,4]"  # four attempts a task: plain local[*] never tries one again
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -39,16 +42,35 @@ def open_session(
     """Give the running session (a notebook's, Databricks's), or start one for the settings given.
 
     ``conf`` wins over what spark-submit was given, that over this module's own wishes. Raises
-    ``InstallationError`` when the session can't write Delta tables or no Java can be found.
+    ``InstallationError`` when the session can't write Delta tables, is too old or of Spark Connect, or no
+    Java can be found.
     """
     running = SparkSession.getActiveSession()
-    if running is not None or "DATABRICKS_RUNTIME_VERSION" in os.environ:
-        return running or SparkSession.builder.appName(app_name).getOrCreate()
+    if running is not None or _RUNTIME in os.environ:
+        given = running or SparkSession.builder.appName(app_name).getOrCreate()
+        require_usable(given, os.environ.get(_RUNTIME))
+        return given
     _point_to_java_and_python()
     session = _start(app_name, master, dict(conf or {}))
     session.sparkContext.setLogLevel("ERROR")
-    _require_delta(session)
+    require_usable(session)
     return session
+
+
+def require_usable(session: SparkSession, runtime: str | None = None) -> None:
+    """Check a session's kind and versions; ``runtime`` is Databricks's, whose Delta goes with its Spark.
+
+    Raises ``InstallationError`` that says what to do.
+    """
+    if not isinstance(session, SparkSession):  # Spark Connect has a class of its own, without a SparkContext
+        raise InstallationError(
+            "this is a Spark Connect session, which can't broadcast a model to executors: on Databricks choose "
+            "the access mode 'dedicated' (data_security_mode: SINGLE_USER), not standard or serverless; "
+            "elsewhere unset SPARK_REMOTE"
+        )
+    check_spark(session.version, runtime=runtime)
+    if runtime is None:
+        check_delta(_find_delta(session), spark=session.version)
 
 
 def _point_to_java_and_python() -> None:
@@ -73,10 +95,10 @@ def _start(app_name: str, master: str | None, conf: dict[str, str]) -> SparkSess
     return builder.getOrCreate()
 
 
-def _require_delta(session: SparkSession) -> None:
-    found = session.sparkContext._jvm  # noqa: SLF001 (the only way to ask the JVM for a class)
+def _find_delta(session: SparkSession) -> str:
     try:
-        found.java.lang.Class.forName("io.delta.sql.DeltaSparkSessionExtension")  # type: ignore[union-attr]
+        delta = session.sparkContext._jvm.io.delta  # type: ignore[union-attr]  # noqa: SLF001 (only the JVM knows)
+        return str(getattr(delta, "package").VERSION())  # noqa: B009 (a keyword of Java, no word of ours)
     except Exception as error:
         raise InstallationError(
             "this Spark has no Delta jars on its class path: run `make setup`, or give spark-submit "

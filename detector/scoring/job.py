@@ -8,9 +8,10 @@ import json
 import platform
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +38,9 @@ from detector.tables.store import TableStore, open_store
 
 _FIRST_TASK_PICTURES = 64.0  # before a rate is known
 _TASK_SECONDS = 15  # long beside what starting a task costs, short beside a commit
+_PACKAGES = (
+    "detector", "delta-spark", "tensorflow", "tensorflow-cpu", "opencv-python-headless", "pillow", "simplejpeg",
+)  # fmt: skip
 _TASKS_PER_SLOT = 4  # a commit's least, so that a slow task is one of many
 
 
@@ -298,5 +302,9 @@ def _describe_settings(settings: ScoreSettings) -> str:
 
 
 def _list_versions(spark: SparkSession) -> dict[str, str]:
-    packages = ("detector", "delta-spark", "tensorflow", "opencv-python-headless", "pillow", "simplejpeg")
-    return {"python": platform.python_version(), "spark": spark.version} | {p: version(p) for p in packages}
+    installed = {}
+    for package in _PACKAGES:
+        # The cluster's archive has tensorflow-cpu; Databricks's Delta is no package of Python's.
+        with suppress(PackageNotFoundError):
+            installed[package] = version(package)
+    return {"python": platform.python_version(), "spark": spark.version} | installed
