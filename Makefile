@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench soak train-demo demo-model doctor mlflow-ui clean distclean
+.PHONY: help setup demo test lint format bench soak train-demo demo-model dist dist-check doctor mlflow-ui clean distclean
 
 PYTHON ?= python3
 MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
@@ -68,6 +68,12 @@ demo-model: setup ## make the small model of conf/demo again: some 10 minutes
 		--export.folder build/demo-model/package --out build/demo-model/runs
 	rm -rf conf/demo/saved_model
 	cp -r build/demo-model/package/saved_model build/demo-model/package/label_map.pbtxt conf/demo/
+
+dist: setup ## build the wheel and the archive that a Spark cluster needs, into build/dist
+	UV=$(UV) PYTHONPATH=. $(BIN)/python conf/setup/build_dist.py --out build/dist $(DIST_FLAGS)
+
+dist-check: dist ## score on a standalone cluster of two hosts whose executors start from that archive
+	DETECTOR_DIST=build/dist $(BIN)/pytest tests/deploy/test_dist.py
 
 doctor: setup ## tell what there is to compute with: Java, Spark, TensorFlow, GPUs
 	$(BIN)/python -m detector.training.doctor

@@ -2,7 +2,8 @@
 
 Owns the wheel, the same bytes as a .zip (what Spark's --py-files takes), Delta's jars, and the archive: this
 environment's interpreter, the packages of uv.lock, and the project itself, which run from any folder. Spark
-stays out: the cluster brings its own. Linux only; the cluster's machines need a C library as new as this one's.
+stays out: the cluster brings its own. Refuses to build off Linux, as the cluster's machines run the same
+programs; their C library must be as new as this machine's.
 """
 
 import argparse
@@ -20,11 +21,20 @@ from detector.errors import InstallationError
 from detector.installation.jars import LOCK_PATH, find_spark_jars, read_lock
 
 PROJECT = Path(__file__).resolve().parents[2]
-UV = os.environ.get("UV", shutil.which("uv") or str(PROJECT / ".tools" / "uv"))
+UV = str(Path(os.environ.get("UV") or shutil.which("uv") or PROJECT / ".tools" / "uv").absolute())
 # pyspark and py4j are the cluster's; TensorFlow never loads libclang.
 LEFT_OUT = ("pyspark", "py4j", "libclang", "tensorboard-data-server")
 # Nothing of it runs: headers, tests, and what is only for writing programs.
-UNUSED_MODULES = ("test", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "pydoc_data", "config-*")
+UNUSED_MODULES = (
+    "test",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "lib2to3",
+    "ensurepip",
+    "pydoc_data",
+    "config-*",
+)
 UNUSED_FOLDERS = ("tensorflow/include", "pyarrow/include", "pyarrow/src", "pyarrow/tests", "bin")
 # Not a plain .tar: that one Spark unpacks by itself, without the files' modes and with wrong links.
 ARCHIVE = "environment.tar.gz"
@@ -37,7 +47,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("build/dist"), help="folder to write into")
     parser.add_argument("--gpu", action="store_true", help="TensorFlow with CUDA's libraries: over 3 GB")
     parser.add_argument("--extra", action="append", default=[], help="extra of pyproject.toml to take along")
-    parser.add_argument("--level", type=int, default=LEVEL, help="gzip's, 0 to 9: quicker or smaller (default 6)")
+    parser.add_argument("--level", type=int, default=LEVEL, help="gzip's: 0 quick to 9 small (default 6)")
     flags = parser.parse_args()
     try:
         made = build(flags.out, gpu=flags.gpu, extras=flags.extra, level=flags.level)
@@ -55,7 +65,7 @@ def build(out: Path, *, gpu: bool = False, extras: list[str] | None = None, leve
     Raises ``InstallationError`` off Linux, or where Delta's jars are not installed.
     """
     if platform.system() != "Linux":
-        raise InstallationError("the archive's programs are this machine's: build it on Linux, as the cluster is")
+        raise InstallationError("the archive's programs are this machine's: build it on Linux")
     out.mkdir(parents=True, exist_ok=True)
     wheel, zipped = build_wheel(out)
     made = [wheel, zipped, *copy_jars(out)]
@@ -102,7 +112,9 @@ def copy_interpreter(environment: Path) -> None:
     unused = shutil.ignore_patterns("site-packages", "dist-packages", "__pycache__", "EXTERNALLY-MANAGED")
 
     def ignore(folder: str, names: list[str]) -> set[str]:
-        modules = shutil.ignore_patterns(*UNUSED_MODULES)(folder, names) if Path(folder) == standard else set()
+        modules = (
+            shutil.ignore_patterns(*UNUSED_MODULES)(folder, names) if Path(folder) == standard else set()
+        )
         return set(unused(folder, names)) | set(modules)
 
     shutil.copytree(standard, environment / "lib" / version, ignore=ignore)
@@ -128,7 +140,16 @@ def install_packages(environment: Path, wheel: Path, *, gpu: bool, extras: list[
     left_out = LEFT_OUT if gpu else (*LEFT_OUT, "tensorflow")
     wanted += [] if gpu else ["--group", "cluster"]
     wanted += [word for name in left_out for word in ("--no-emit-package", name)]
-    export = [UV, "export", "--quiet", "--locked", "--no-default-groups", "--no-emit-project", "--extra", "spark"]
+    export = [
+        UV,
+        "export",
+        "--quiet",
+        "--locked",
+        "--no-default-groups",
+        "--no-emit-project",
+        "--extra",
+        "spark",
+    ]
     locked = environment.parent / "requirements.txt"
     _run([*export, *wanted, "--output-file", str(locked)])
     install = [UV, "pip", "install", "--quiet", "--no-deps", "--target", str(place), "--python", str(python)]

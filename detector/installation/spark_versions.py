@@ -1,6 +1,7 @@
 """Which Spark and Delta will do, whoever brings them: this environment, a cluster, Databricks.
 
-Owns the oldest versions and what is said about older ones. Refuses by name, before anything is read or written.
+Owns the oldest versions and what is said about older ones. Refuses by name, before anything is read or
+written.
 """
 
 import re
@@ -25,7 +26,7 @@ def parse_version(text: str) -> tuple[int, int] | None:
 
 
 def check_spark(version: str, *, runtime: str | None = None) -> None:
-    """Raise ``InstallationError`` when Spark is too old; ``runtime`` is Databricks's version, where it runs there.
+    """Raise ``InstallationError`` when Spark is too old; ``runtime`` is Databricks's version, if any.
 
     >>> check_spark("4.1.4")
     """
@@ -34,12 +35,12 @@ def check_spark(version: str, *, runtime: str | None = None) -> None:
         return
     if runtime is not None:
         raise InstallationError(
-            f"Databricks Runtime {runtime} has Spark {version}, and this needs Spark {_show(OLDEST_SPARK)}: choose a "
-            f"cluster with Databricks Runtime {_show(OLDEST_RUNTIME)} or newer (spark_version of the bundle)"
+            f"Databricks Runtime {runtime} has Spark {version}, and this needs {_show(OLDEST_SPARK)}: "
+            f"choose a cluster with Databricks Runtime {_show(OLDEST_RUNTIME)} or newer (spark_version of the bundle)"
         )
     raise InstallationError(
-        f"this is Spark {version}, and {_show(OLDEST_SPARK)} or newer is needed: submit to a cluster of a newer "
-        "Spark, or unset SPARK_HOME to use the one of this environment"
+        f"this is Spark {version}, and {_show(OLDEST_SPARK)} or newer is needed: submit to a cluster of a "
+        "newer Spark, or unset SPARK_HOME to use the one of this environment"
     )
 
 
@@ -51,8 +52,9 @@ def check_delta(version: str, *, spark: str) -> None:
     found = parse_version(version)
     if found is None or found < OLDEST_DELTA:
         raise InstallationError(
-            f"Spark {spark} has Delta {version} on its class path, and {_show(OLDEST_DELTA)} or newer is needed: "
-            "take the older jars away, and give spark-submit --packages io.delta:delta-spark_4.1_2.13:4.4.0"
+            f"Spark {spark} has Delta {version} on its class path, and {_show(OLDEST_DELTA)} or newer is "
+            "needed: take the older jars away, and give spark-submit "
+            "--packages io.delta:delta-spark_4.1_2.13:4.4.0"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
@@ -47,6 +48,15 @@ def open_tables(root: str) -> duckdb.DuckDBPyConnection:
                 f"tables.root {root}: no Delta table {name}; run jobs/score.py first"
             ) from error
         connection.register(name, dataset)
+    connection.execute(_CURRENT_VIEWS)
+    return connection
+
+
+def open_arrow(tables: dict[str, pa.Table]) -> duckdb.DuckDBPyConnection:
+    """Open Arrow tables with the tables' names and columns, with the same views."""
+    connection = _connect()
+    for name in TABLES:
+        connection.register(name, tables[name])
     connection.execute(_CURRENT_VIEWS)
     return connection
 

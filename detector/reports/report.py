@@ -1,6 +1,6 @@
 """The report job: short tables for the terminal, a page or a clip for the browser.
 
-Owns the job's settings and its default questions. Reads Delta tables only; starts no Spark.
+Owns the job's settings and its default questions. Reads Delta tables only; Spark runs for those of a catalog.
 """
 
 from pathlib import Path
@@ -27,7 +27,18 @@ FROM current_scores WHERE error_class IS NOT NULL GROUP BY media_uri, error_clas
 class ReportTables(Section):
     """Which tables to read."""
 
-    root: str = Field(description="folder of the Delta tables: local, or a URI that deltalake reads")
+    root: str | None = Field(
+        None, description="folder of the Delta tables: local, or a URI that deltalake reads"
+    )
+    schema_: str | None = Field(
+        None, alias="schema", description="catalog.schema of the tables, instead of a root: read by Spark"
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.root is None) == (self.schema_ is None):
+            raise ValueError("give tables.root or tables.schema, one of them")
+        return self
 
 
 class ReportSettings(JobSettings):
@@ -67,7 +78,7 @@ def write_report(settings: ReportSettings) -> list[str]:
     With ``clip.video`` the usual questions are left out. Raises ``SettingsError`` where a table is not there,
     ``sql`` is refused by DuckDB, or the clip can't be made.
     """
-    connection = open_tables(settings.tables.root)
+    connection = _open(settings.tables)
     if settings.clip.video is not None and settings.out is not None:
         answers = [] if settings.sql is None else [_answer(connection, settings.sql)]
         return [*answers, write_clip(connection, settings.clip, settings.out).describe()]
@@ -77,6 +88,14 @@ def write_report(settings: ReportSettings) -> list[str]:
         streams = read_streams(connection)
         write_page(connection, settings.out, title=settings.title, streams=streams)
     return answers
+
+
+def _open(tables: ReportTables) -> duckdb.DuckDBPyConnection:
+    if tables.root is not None:
+        return open_tables(tables.root)
+    from detector.reports.catalog import open_catalog  # a report from a folder starts without Spark
+
+    return open_catalog(str(tables.schema_))
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, question: str) -> str:

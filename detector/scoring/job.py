@@ -39,7 +39,8 @@ from detector.tables.store import TableStore, open_store
 _FIRST_TASK_PICTURES = 64.0  # before a rate is known
 _TASK_SECONDS = 15  # long beside what starting a task costs, short beside a commit
 _PACKAGES = (
-    "detector", "delta-spark", "tensorflow", "tensorflow-cpu", "opencv-python-headless", "pillow", "simplejpeg",
+    "detector", "delta-spark", "tensorflow", "tensorflow-cpu", "opencv-python-headless", "pillow",
+    "simplejpeg",
 )  # fmt: skip
 _TASKS_PER_SLOT = 4  # a commit's least, so that a slow task is one of many
 

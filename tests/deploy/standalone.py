@@ -61,7 +61,9 @@ class Cluster:
             process.wait()
         for host in [f"{self._tag}n{number}" for number in range(self.count) if self.isolated]:
             # An executor left its worker's process group.
-            inside = subprocess.run(["ip", "netns", "pids", host], capture_output=True, text=True, check=False)
+            inside = subprocess.run(
+                ["ip", "netns", "pids", host], capture_output=True, text=True, check=False
+            )
             for pid in map(int, inside.stdout.split()):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -86,7 +88,9 @@ class Cluster:
             shutil.copytree(origin / name, self.spark_home / name)
         library = self.spark_home / "python" / "lib"
         shutil.copytree(origin / "python" / "lib", library)
-        unused = shutil.ignore_patterns(*(p.name for p in origin.iterdir() if _is_not_python(p)), "__pycache__", "tests")
+        unused = shutil.ignore_patterns(
+            *(p.name for p in origin.iterdir() if _is_not_python(p)), "__pycache__", "tests"
+        )
         shutil.copytree(origin, self.folder / "modules" / "pyspark", ignore=unused)
         shutil.make_archive(str(library / "pyspark"), "zip", self.folder / "modules")
 
@@ -115,13 +119,20 @@ class Cluster:
         return True
 
     def _start_worker(self, number):
-        place = ["--host", f"{self._subnet}.{number + 1}" if self.isolated else "127.0.0.1", "--webui-port", "0"]
+        place = [
+            "--host",
+            f"{self._subnet}.{number + 1}" if self.isolated else "127.0.0.1",
+            "--webui-port",
+            "0",
+        ]
         size = ["--cores", "1", "--memory", "1g", "--work-dir", str(self.folder / f"work{number}")]
         before = []
         if self.isolated:
             before = ["ip", "netns", "exec", f"{self._tag}n{number}", "unshare", "--mount"]
             before += ["sh", "-c", f'{self._hide()} exec "$@"', "sh"]
-        self._start(f"worker{number}", before, "org.apache.spark.deploy.worker.Worker", *place, *size, self.url)
+        self._start(
+            f"worker{number}", before, "org.apache.spark.deploy.worker.Worker", *place, *size, self.url
+        )
 
     def _hide(self):
         # First what they may see, then nothing of the project, its packages or its interpreter.

@@ -18,15 +18,26 @@ def test_hadolint_has_nothing_to_say():
     """By all its rules, shellcheck's included."""
     linter = Path(sys.executable).with_name("hadolint")
     found = subprocess.run(
-        [linter, "--failure-threshold", "style", DOCKER / "Dockerfile"], capture_output=True, text=True, check=False
+        [linter, "--failure-threshold", "style", DOCKER / "Dockerfile"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (found.returncode, found.stdout) == (0, "")
 
 
 def test_what_is_copied_is_there_and_not_ignored():
     """Every source of COPY exists, and the ignore file, which leaves all out by default, lets it in."""
-    allowed = {line[1:] for line in (DOCKER / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")}
-    copies = [line.split()[1:-1] for line in DOCKERFILE.splitlines() if line.startswith("COPY ") and "--from" not in line]
+    allowed = {
+        line[1:]
+        for line in (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    copies = [
+        line.split()[1:-1]
+        for line in DOCKERFILE.splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+    ]
     sources = [source for copy in copies for source in copy]
     assert {"pyproject.toml", "uv.lock", "detector", "jobs", "conf"} <= set(sources)
     for source in sources:
@@ -54,7 +65,11 @@ def run(tmp_path):
     def start(*arguments, **environment):
         base = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SPARK_HOME": str(tmp_path / "spark")}
         done = subprocess.run(
-            [DOCKER / "entrypoint.sh", *arguments], env=base | environment, capture_output=True, text=True, check=False
+            [DOCKER / "entrypoint.sh", *arguments],
+            env=base | environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return done.returncode, done.stdout.splitlines(), done.stderr
 
@@ -88,7 +103,11 @@ def test_spark_s_backend_takes_these_flags():
     from detector.installation.java import find_java
 
     home = Path(pyspark.__file__).parent
-    environment = EXECUTOR | {"SPARK_DRIVER_URL": "spark://CoarseGrainedScheduler@127.0.0.1:1", "SPARK_EXECUTOR_POD_IP": "127.0.0.1", "SPARK_EXECUTOR_MEMORY": "256m"}
+    environment = EXECUTOR | {
+        "SPARK_DRIVER_URL": "spark://CoarseGrainedScheduler@127.0.0.1:1",
+        "SPARK_EXECUTOR_POD_IP": "127.0.0.1",
+        "SPARK_EXECUTOR_MEMORY": "256m",
+    }
     done = subprocess.run(
         [DOCKER / "entrypoint.sh", "executor"], capture_output=True, text=True, check=False, timeout=120,
         env=environment | {"PATH": f"{find_java().parent}:/usr/bin:/bin", "SPARK_HOME": str(home), "SPARK_USER": "detector"},
@@ -100,10 +119,22 @@ def test_spark_s_backend_takes_these_flags():
 
 def test_a_driver(run):
     """Client mode inside the pod, bound to its address; Spark's own arguments follow."""
-    code, words, _ = run("driver", "--properties-file", "/opt/spark/conf/spark.properties", "local:///job.py", SPARK_DRIVER_BIND_ADDRESS="10.0.0.8")
+    code, words, _ = run(
+        "driver",
+        "--properties-file",
+        "/opt/spark/conf/spark.properties",
+        "local:///job.py",
+        SPARK_DRIVER_BIND_ADDRESS="10.0.0.8",
+    )
     assert code == 0
     assert words[1:3] == ["--conf", "spark.driver.bindAddress=10.0.0.8"]
-    assert words[5:] == ["--deploy-mode", "client", "--properties-file", "/opt/spark/conf/spark.properties", "local:///job.py"]
+    assert words[5:] == [
+        "--deploy-mode",
+        "client",
+        "--properties-file",
+        "/opt/spark/conf/spark.properties",
+        "local:///job.py",
+    ]
 
 
 def test_anything_else_is_a_command(run):

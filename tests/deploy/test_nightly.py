@@ -14,7 +14,9 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 NIGHTLY = PROJECT / "conf" / "nightly"
 SCRIPT = NIGHTLY / "nightly.sh"
-pytestmark = pytest.mark.skipif(shutil.which("flock") is None, reason="flock is missing: apt-get install util-linux")
+pytestmark = pytest.mark.skipif(
+    shutil.which("flock") is None, reason="flock is missing: apt-get install util-linux"
+)
 
 
 @pytest.fixture
@@ -95,7 +97,10 @@ def test_two_at_once(place):
     assert (code, count_starts(place)) == (75, 1)
     assert "another run is at work" in printed
     other = subprocess.run(
-        [SCRIPT, "maintain", "true"], cwd=place, env=os.environ | {"NIGHTLY_STATE": "state", "NIGHTLY_LOGS": "logs"}, check=False
+        [SCRIPT, "maintain", "true"],
+        cwd=place,
+        env=os.environ | {"NIGHTLY_STATE": "state", "NIGHTLY_LOGS": "logs"},
+        check=False,
     )
     assert other.returncode == 0
     (place / "hold").unlink()
@@ -104,7 +109,7 @@ def test_two_at_once(place):
 
 
 def test_a_script_killed_alone_leaves_the_lock_to_its_job(place):
-    """kill -9 of nightly.sh in the middle: while its job works no other starts; afterwards one does."""
+    """Kill -9 of nightly.sh in the middle: while its job works no other starts; afterwards one does."""
     (place / "hold").touch()
     (place / "codes").write_text("0\n0\n")
     first = start(place)
@@ -144,13 +149,17 @@ def test_what_cannot_be_started_is_told(place):
     code, printed = finish(start(place, "./nothing-here"))
     assert code == 127
     assert "nothing-here" in printed
-    refused = subprocess.run([SCRIPT, "../score", "true"], cwd=place, capture_output=True, text=True, check=False)
+    refused = subprocess.run(
+        [SCRIPT, "../score", "true"], cwd=place, capture_output=True, text=True, check=False
+    )
     assert (refused.returncode, "usage" in refused.stderr) == (64, True)
 
 
 def test_a_real_job_s_refusal_is_not_tried_again(place):
     """jobs/score.py with a typo: 2, once, and its words are in the mail."""
-    code, printed = finish(start(place, sys.executable, str(PROJECT / "jobs" / "score.py"), "--media.pathz", "x"))
+    code, printed = finish(
+        start(place, sys.executable, str(PROJECT / "jobs" / "score.py"), "--media.pathz", "x")
+    )
     assert code == 2
     assert "media.pathz" in printed
     assert "try 2" not in printed
@@ -161,7 +170,9 @@ def test_shell_scripts_are_clean():
     scripts = sorted((PROJECT / "conf").rglob("*.sh"))
     assert SCRIPT in scripts
     linter = Path(sys.executable).with_name("shellcheck")
-    found = subprocess.run([linter, "--severity=style", *scripts], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [linter, "--severity=style", *scripts], capture_output=True, text=True, check=False
+    )
     assert found.returncode == 0, found.stdout
 
 
@@ -170,7 +181,11 @@ def test_systemd_takes_the_units(tmp_path):
     """Unknown keys, bad times and missing programs are complaints; the paths are those of this checkout."""
     interpreter = Path(sys.executable).parent.parent
     for unit in [*NIGHTLY.glob("*.service"), *NIGHTLY.glob("*.timer")]:
-        text = unit.read_text().replace("/opt/detector/.venv", str(interpreter)).replace("/opt/detector", str(PROJECT))
+        text = (
+            unit.read_text()
+            .replace("/opt/detector/.venv", str(interpreter))
+            .replace("/opt/detector", str(PROJECT))
+        )
         (tmp_path / unit.name).write_text(text)
     units = [tmp_path / "detector@score.service", *tmp_path.glob("*.timer")]
     shutil.copy(tmp_path / "detector@.service", units[0])

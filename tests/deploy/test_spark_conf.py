@@ -1,5 +1,6 @@
 """Spark's settings files: each line has its reason; the GPUs' addresses are those of nvidia-smi, here a made-up one."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -26,7 +27,9 @@ def smi(tmp_path, monkeypatch):
 
     def make(printed, code=0):
         script = tmp_path / "nvidia-smi"
-        script.write_text(f"#!/bin/sh\n[ \"$*\" = '--query-gpu=index --format=csv,noheader' ] || exit 9\nprintf '{printed}'\nexit {code}\n")
+        script.write_text(
+            f"#!/bin/sh\n[ \"$*\" = '--query-gpu=index --format=csv,noheader' ] || exit 9\nprintf '{printed}'\nexit {code}\n"
+        )
         script.chmod(0o755)
 
     return make
@@ -69,5 +72,5 @@ def test_settings_are_key_and_value_with_a_reason(name):
     settings = [line.split() for line in lines if line.strip() and not line.startswith("#")]
     assert all(len(words) == 2 and words[0].startswith("spark.") for words in settings)
     assert len({words[0] for words in settings}) == len(settings)
-    for above, line in zip(lines, lines[1:], strict=False):
+    for above, line in itertools.pairwise(lines):
         assert not line.startswith("spark.") or above.startswith(("#", "spark.")), line

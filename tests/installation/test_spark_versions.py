@@ -15,7 +15,9 @@ def make_session(spark="4.1.4", delta="4.4.0"):
     """Give what looks like a session of these versions; None for delta: its class isn't there."""
     session = Mock(spec=SparkSession, version=spark)
     found = {} if delta is None else {"package": SimpleNamespace(VERSION=lambda: delta)}
-    session.sparkContext = SimpleNamespace(_jvm=SimpleNamespace(io=SimpleNamespace(delta=SimpleNamespace(**found))))
+    session.sparkContext = SimpleNamespace(
+        _jvm=SimpleNamespace(io=SimpleNamespace(delta=SimpleNamespace(**found)))
+    )
     return session
 
 
@@ -30,7 +32,11 @@ def test_these_will_do(spark):
     ("session", "runtime", "says"),
     [
         (make_session("3.5.6"), None, "this is Spark 3.5.6, and 4.0 or newer is needed"),
-        (make_session("3.5.2"), "16.4", "Databricks Runtime 16.4 has Spark 3.5.2.*Databricks Runtime 17.0 or newer"),
+        (
+            make_session("3.5.2"),
+            "16.4",
+            "Databricks Runtime 16.4 has Spark 3.5.2.*Databricks Runtime 17.0 or newer",
+        ),
         (make_session("unknown"), None, "this is Spark unknown"),
         (make_session(delta="3.2.1"), None, "Spark 4.1.4 has Delta 3.2.1.*delta-spark_4.1_2.13"),
         (make_session(delta=None), None, "no Delta jars on its class path"),
