@@ -66,8 +66,7 @@ def require_usable(session: SparkSession, runtime: str | None = None) -> None:
         raise InstallationError(
             "this is a Spark Connect session, which can't broadcast a model to executors: on Databricks "
             "choose the access mode 'dedicated' (data_security_mode: SINGLE_USER), not standard or "
-            "serverless; "
-            "elsewhere unset SPARK_REMOTE"
+            "serverless; elsewhere unset SPARK_REMOTE"
         )
     check_spark(session.version, runtime=runtime)
     if runtime is None:

@@ -36,7 +36,8 @@ def check_spark(version: str, *, runtime: str | None = None) -> None:
     if runtime is not None:
         raise InstallationError(
             f"Databricks Runtime {runtime} has Spark {version}, and this needs {_show(OLDEST_SPARK)}: "
-            f"choose a cluster with Databricks Runtime {_show(OLDEST_RUNTIME)} or newer (spark_version of the bundle)"
+            f"choose a cluster with Databricks Runtime {_show(OLDEST_RUNTIME)} or newer "
+            "(spark_version of the bundle)"
         )
     raise InstallationError(
         f"this is Spark {version}, and {_show(OLDEST_SPARK)} or newer is needed: submit to a cluster of a "
