@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench soak train-demo demo-model dist dist-check doctor mlflow-ui clean distclean
+.PHONY: help setup demo test lint format bench soak train-demo demo-model dist dist-check image-check doctor mlflow-ui clean distclean
 
 PYTHON ?= python3
 MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
@@ -74,6 +74,11 @@ dist: setup ## build the wheel and the archive that a Spark cluster needs, into 
 
 dist-check: dist ## score on a standalone cluster of two hosts whose executors start from that archive
 	DETECTOR_DIST=build/dist $(BIN)/pytest tests/deploy/test_dist.py
+
+image-check: setup ## run the Dockerfile's steps without a container engine, over this machine's files; as root
+	$(BIN)/python tests/deploy/image_steps.py --arg EXTRAS= \
+		--then 'conf/docker/entrypoint.sh python jobs/score.py --help >/dev/null' \
+		--then 'python -c "import detector.scoring.worker, pyspark, tensorflow"'
 
 doctor: setup ## tell what there is to compute with: Java, Spark, TensorFlow, GPUs
 	$(BIN)/python -m detector.training.doctor
