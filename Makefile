@@ -73,7 +73,7 @@ dist: setup ## build the wheel and the archive that a Spark cluster needs, into 
 	UV=$(UV) PYTHONPATH=. $(BIN)/python conf/setup/build_dist.py --out build/dist $(DIST_FLAGS)
 
 dist-check: dist ## score on a standalone cluster of two hosts whose executors start from that archive
-	DETECTOR_DIST=build/dist $(BIN)/pytest tests/deploy/test_dist.py
+	DIST_FOLDER=build/dist $(BIN)/pytest tests/deploy/test_dist.py
 
 image-check: setup ## run the Dockerfile's steps without a container engine, over this machine's files; as root
 	$(BIN)/python tests/deploy/image_steps.py --arg EXTRAS= \

@@ -26,10 +26,11 @@ class Devices:
             return None
         seen = f"TensorFlow {self.tensorflow} sees {len(self.gpus)} of {len(self.driver_gpus)} GPUs"
         if not self.built_with_cuda:
-            return f"{seen}: this TensorFlow is built without CUDA; install it from PyPI: uv sync --extra gpu"
+            return f"{seen}: this TensorFlow is built without CUDA: uv sync --inexact --extra gpu"
         return (
-            f"{seen} ({', '.join(self.driver_gpus)}): install the CUDA libraries by `uv sync --extra gpu`, "
-            "and look at CUDA_VISIBLE_DEVICES and the driver's age (nvidia-smi)"
+            f"{seen} ({', '.join(self.driver_gpus)}): install the CUDA libraries by "
+            "`uv sync --inexact --extra gpu`, and look at CUDA_VISIBLE_DEVICES and the driver's age "
+            "(nvidia-smi)"
         )
 
     def describe(self) -> str:

@@ -1,6 +1,6 @@
 """What `make dist` builds, on a real cluster whose machines have Spark and nothing of this project.
 
-`make dist-check` sets DETECTOR_DIST to the folder of the whole archive. Otherwise a thin one is built here: the
+`make dist-check` sets DIST_FOLDER to the folder of the whole archive. Otherwise a thin one is built here: the
 interpreter and this project are in it, the packages of others are installed on the cluster's machines.
 """
 
@@ -50,8 +50,8 @@ def dist(tmp_path_factory, build_dist):
     build_dist.copy_interpreter(place / "python")
     packages = build_dist.find_packages(place / "python")
     (packages / "cluster.pth").write_text(f"{place / 'packages'}\n")
-    out = Path(os.environ.get("DETECTOR_DIST") or place / "out")
-    if "DETECTOR_DIST" not in os.environ:
+    out = Path(os.environ.get("DIST_FOLDER") or place / "out").absolute()
+    if "DIST_FOLDER" not in os.environ:
         out.mkdir()
         wheel, _ = build_dist.build_wheel(out)
         build_dist.copy_jars(out)
@@ -135,7 +135,7 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.skipif("DETECTOR_DIST" in os.environ, reason="the archive alone is asked for")
+@pytest.mark.skipif("DIST_FOLDER" in os.environ, reason="the archive alone is asked for")
 def test_the_project_by_py_files_to_machines_with_the_packages(dist, cluster, tmp_path):
     """The wheel's bytes as a .zip bring the code, its data files too, where the packages of others are installed."""
     out, place = dist
