@@ -147,6 +147,7 @@ class Cluster:
             "TMPDIR": str(self.folder),
             "JAVA_HOME": str(find_java().resolve().parent.parent),
             "SPARK_HOME": str(self.spark_home),
+            "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1",
         }
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(

@@ -80,6 +80,9 @@ def submit(cluster, out, executor_python, flags, job):
         "spark.executor.memory": "512m",
         "spark.sql.shuffle.partitions": "2",  # the default of 200 costs more than the work of ten pictures
         "spark.ui.enabled": "false",
+        # These processes live for a minute: the second compiler would cost more than it gives.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     }
     done = subprocess.run(
         [

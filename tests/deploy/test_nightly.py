@@ -33,7 +33,8 @@ def place(tmp_path):
         'exit "$(sed -n "${n}p" codes)"\n'
     )  # fmt: skip
     job.chmod(0o755)
-    return tmp_path
+    yield tmp_path
+    (tmp_path / "hold").unlink(missing_ok=True)  # a job that a failed test left behind ends
 
 
 def start(place, *command, **settings):
