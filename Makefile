@@ -53,6 +53,7 @@ bench: setup ## measure scoring against a plain TensorFlow loop and the naive Sp
 	$(BIN)/python tests/bench/video.py
 	$(BIN)/python tests/bench/video_memory.py
 	$(BIN)/python tests/bench/video_scoring.py
+	$(BIN)/python tests/bench/poison.py
 	$(BIN)/python tests/bench/annotations.py
 
 soak: setup ## kill scoring runs at random moments, many times
@@ -84,7 +85,7 @@ distclean: clean ## remove what set-up installed, too
 	rm -rf .venv .tools .java
 
 $(READY): pyproject.toml uv.lock conf/spark/delta-jars.lock | $(UV)
-	$(UV) sync --locked --extra train --extra garden
+	$(UV) sync --locked --extra train --extra garden --extra signing
 	JAVA_HOME='$(JAVA_HOME)' $(BIN)/python -m detector.installation --repository $(MAVEN_REPOSITORY)
 	@touch $@
 

@@ -74,7 +74,7 @@ def gather_recorded(
     """Give each picture's newest result, and who found it.
 
     ``scores`` has ``COLUMNS``. Raises ``EvaluationError`` with the number and the first name of pictures that
-    have no row, and where several scorers' rows are the newest ones.
+    have no row or whose boxes have expired, and where several scorers' rows are the newest ones.
     """
     rows = _select_newest(scores, choice or ScorerChoice())
     places = {uri: place for place, uri in enumerate(rows.column("media_uri").to_pylist())}
@@ -91,10 +91,21 @@ def gather_recorded(
     by_name = list(zip(uris, told, is_scored.to_pylist(), strict=True))
     rows = rows.filter(is_scored)
     names = [name for name, _, scored in by_name if scored]
+    _refuse_expired(rows, names)
     sizes = zip(rows["width_px"].to_pylist(), rows["height_px"].to_pylist(), strict=True)
     found = _unnest(rows["frames"])
     results = [place_detections(*row) for row in zip(names, sizes, found, strict=True)]
     return Recorded(results, {name: why for name, why, scored in by_name if not scored}, scorer)
+
+
+def _refuse_expired(rows: pa.Table, names: list[str]) -> None:
+    gone = np.flatnonzero(pc.is_null(rows["frames"]).to_numpy())
+    if len(gone):
+        raise EvaluationError(
+            f"the boxes of {len(gone)} of {len(names)} pictures have been taken out of scores "
+            f"(retain.boxes_days of jobs/maintain.py), the first is {names[gone[0]]}: "
+            "score them again with --run.rescore"
+        )
 
 
 def _select_newest(scores: pa.Table, choice: ScorerChoice) -> pa.Table:

@@ -13,8 +13,12 @@ from pyspark.sql import types as t
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from detector.media.filesystem import FileAccess
+from detector.media.video.sampling import parse_sampling
+from detector.models.inputs import choose_canvas_hw
 from detector.models.package import pack_model
 from detector.models.registry import is_registered
+from detector.scoring.decoders import build_limits
+from detector.scoring.loader import Loader
 from detector.scoring.scorer import Scorer
 from detector.scoring.units import RESULT, UNIT
 from detector.scoring.worker import Worker
@@ -41,13 +45,24 @@ def create_worker(
         signature=scorer.signature,
         settings=scorer.settings,
         labels=scorer.labels,
-        access=access,
-        follow_symlinks=media.follow_symlinks,
-        max_pixels=media.max_pixels,
-        video=media.video,
+        loader=build_loader(scorer, access, media),
+        limits=build_limits(run),
         decode_threads=run.decode_threads,
         gpu_task_cores=_count_gpu_task_cores(spark),
         queue_bytes=run.queue_bytes,
+    )
+
+
+def build_loader(scorer: Scorer, access: FileAccess, media: MediaSettings) -> Loader:
+    """Say how media are decoded for a model."""
+    return Loader(
+        access=access,
+        follow_symlinks=media.follow_symlinks,
+        max_pixels=media.max_pixels,
+        canvas_hw=choose_canvas_hw(scorer.signature.input, scorer.settings),
+        as_png=scorer.signature.input.kind != "image",
+        sampling=parse_sampling(media.video.sample),
+        stream=media.video.stream,
     )
 
 

@@ -22,6 +22,7 @@ from detector.media.filesystem import FileAccess, build_access, name_medium
 from detector.media.listing import list_media
 from detector.models.registry import is_registered
 from detector.scoring.balance import Costs, cut_into_tasks, estimate_costs, order_units
+from detector.scoring.decoders import build_limits
 from detector.scoring.executors import count_slots, create_worker, score_on_executors
 from detector.scoring.manifest import list_manifest
 from detector.scoring.plan import Digests, Plan, make_plan
@@ -80,7 +81,7 @@ def score(spark: SparkSession, settings: ScoreSettings, *, scorer: Scorer | None
         store.read(SCORES),
         digests=digests,
         rescore=settings.run.rescore,
-        segmenter=Segmenter(access, settings.media),
+        segmenter=Segmenter(access, settings.media, build_limits(settings.run)),
         slots=count_slots(spark),
     )
     run = _Run(spark, settings, store, scorer, access, plan, digests, started_at)
