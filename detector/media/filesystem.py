@@ -26,6 +26,7 @@ from detector.errors import (
     SettingsError,
     UnreadableMediaError,
 )
+from detector.redaction import HARMLESS_OPTIONS, has_secret
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 S3_SCHEMES = ("s3", "s3a", "s3n")
@@ -33,7 +34,6 @@ S3_SCHEMES = ("s3", "s3a", "s3n")
 _FILE_URI = re.compile(r"file:(?://(?:localhost)?)?(?=/)")
 _REMOTE_URI = re.compile(r"(?s)([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)/?(.*)")
 _QUERY = re.compile(r"(?s)\?(\w+=.*)$")  # name=value; any other "?" in a given path is a glob's
-_HARMLESS_OPTIONS = ("endpoint_override", "region", "scheme", "allow_bucket_creation", "enable_tls")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ def name_medium(path: str, *, has_options: bool = True) -> str:
     """Give the media_uri of a path as typed: an absolute path, or a URI without options and password.
 
     Local paths stay as they are typed; only those written as file: URIs are percent-decoded. The keys of
-    remote files may hold "?name=value" themselves: read none of it with ``has_options`` False.
+    remote files may hold "?name=value" themselves: read none of it with ``has_options`` False, unless it's
+    a signature or token, which no media_uri may hold.
 
     >>> name_medium("file:///photos/my%20cat.jpg"), name_medium("/photos//100%25.jpg")
     ('/photos/my cat.jpg', '/photos/100%25.jpg')
@@ -131,7 +132,9 @@ def parse_remote(path: str, *, has_options: bool = True) -> Location:
     >>> parse_remote("abfss://photos@account.dfs.core.windows.net/a/b.jpg").root
     'abfss://photos@account.dfs.core.windows.net'
     """
-    query = _QUERY.search(path) if has_options else None
+    query = _QUERY.search(path)
+    if query is not None and not has_options and not has_secret(query[1]):
+        query = None
     matched = _REMOTE_URI.fullmatch(path if query is None else path[: query.start()])
     if matched is None:
         raise SettingsError(f"{path.partition('?')[0]} is no URI of a remote file")
@@ -153,10 +156,8 @@ def redact(message: str, connection: str) -> str:
     """
     query = _QUERY.search(connection)
     pairs = [] if query is None else [pair.partition("=") for pair in query[1].split("&")]
-    secrets = {value for name, _, value in pairs if name not in _HARMLESS_OPTIONS}
-    secrets |= {
-        value for name, value in parse_qsl(query[1] if query else "") if name not in _HARMLESS_OPTIONS
-    }
+    secrets = {value for name, _, value in pairs if name not in HARMLESS_OPTIONS}
+    secrets |= {value for name, value in parse_qsl(query[1] if query else "") if name not in HARMLESS_OPTIONS}
     authority = connection.partition("://")[2].partition("?")[0]
     user, _, password = authority.rpartition("@")[0].partition(":")
     secrets |= {user, password, unquote(password)} if password else set()
