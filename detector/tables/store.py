@@ -20,6 +20,7 @@ from detector.errors import SettingsError
 from detector.settings import TableSettings
 from detector.tables.conflicts import retry_on_conflict
 from detector.tables.detections import flatten_scores
+from detector.tables.evolution import list_lacking
 from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, THRESHOLDS, Column, Table
 
 
@@ -53,15 +54,8 @@ class TableStore:
         Columns that an older version of this project did not write are null.
         """
         frame = self.spark.table(self.name_of(table))
-        there = set(frame.columns)
-        return frame.select(
-            *(
-                sf.col(column.name)
-                if column.name in there
-                else sf.lit(None).cast(column.type).alias(column.name)
-                for column in table.columns
-            )
-        )
+        lacking = {c.name: sf.lit(None).cast(c.type) for c in table.columns if c.name not in frame.columns}
+        return frame.withColumns(lacking).select(*table.column_names)
 
     def insert_new_scores(self, scores: DataFrame) -> int:
         """Insert the rows of ``scores`` whose score_id the table has not; return how many that were.
@@ -144,19 +138,8 @@ class TableStore:
                 raise
 
     def _list_lacking(self, table: Table) -> list[Column]:
-        """List the columns that the table lacks. Raises ``SettingsError`` for one of another type."""
-        found = {
-            field.name: field.dataType.simpleString()
-            for field in self.spark.table(self.name_of(table)).schema
-        }
-        for column in table.columns:
-            expected = column.type.simpleString()
-            if found.get(column.name, expected) != expected:
-                raise SettingsError(
-                    f"{self.name_of(table)}: column {column.name} is {found[column.name]}, and this version "
-                    f"writes {expected}: name another place for the tables, or copy the rows into a new table"
-                )
-        return [column for column in table.columns if column.name not in found]
+        name = self.name_of(table)
+        return list_lacking(self.spark.table(name).schema, table, name)
 
     def _append(self, rows: DataFrame, table: Table) -> None:
         writer = rows.write.format("delta").mode("append")
