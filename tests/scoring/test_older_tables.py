@@ -60,9 +60,13 @@ def test_older_tables_are_read_and_extended(spark, make_settings, photos, tmp_pa
     folder = photos(range(3))
     (folder / "empty.jpg").touch()
     first = score(spark, make_settings(tables={"root": str(tmp_path / "newer")}))
-    older = write_older(spark, tmp_path / "tables", open_store(spark, TableSettings(root=str(tmp_path / "newer"))))
+    older = write_older(
+        spark, tmp_path / "tables", open_store(spark, TableSettings(root=str(tmp_path / "newer")))
+    )
     old_ids = {row["score_id"] for row in read_rows(older.root, "scores")}
-    reported = fetch_rows(open_tables(older.root), "SELECT count(*) AS n, max(attempt) AS a FROM current_scores")
+    reported = fetch_rows(
+        open_tables(older.root), "SELECT count(*) AS n, max(attempt) AS a FROM current_scores"
+    )
     assert reported == [{"n": 4, "a": None}]
 
     photos([3])
@@ -75,7 +79,9 @@ def test_older_tables_are_read_and_extended(spark, make_settings, photos, tmp_pa
         is_old = row["score_id"] in old_ids
         assert all((row[name] is None) == is_old for name in ("attempt", "segment_count", "frames_expected"))
     boxes = read_rows(older.root, "detections")
-    assert len(boxes) == len({row["detection_id"] for row in boxes}) == first.detections + second.detections > 0
+    assert (
+        len(boxes) == len({row["detection_id"] for row in boxes}) == first.detections + second.detections > 0
+    )
     assert {row["image_height_px"] is None for row in boxes} == {True, False}
     assert {row["video_s"] for row in read_rows(older.root, "runs")} == {None, 0.0}
 
@@ -122,6 +128,8 @@ def test_a_column_of_another_type_is_refused(spark, tmp_path, make_settings, pho
     photos([0])
     store = open_store(spark, TableSettings(root=str(tmp_path / "tables")))
     store.create([make_older(SCORES), make_older(RUNS, listed=t.StringType())])
-    with pytest.raises(SettingsError, match=r"/runs`: column listed is string, and this version writes bigint"):
+    with pytest.raises(
+        SettingsError, match=r"/runs`: column listed is string, and this version writes bigint"
+    ):
         score(spark, make_settings())
     assert "attempt" not in {f.name for f in deltalake.DeltaTable(f"{store.root}/scores").schema().fields}
