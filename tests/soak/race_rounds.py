@@ -134,7 +134,12 @@ def play_round(folder: Path, number: int, runners: list[Runner], rng: random.Ran
 
 def read_committed(tables: Path) -> list[Any]:
     """List the score_ids that are committed."""
-    return deltalake.DeltaTable(str(tables / "scores")).to_pyarrow_table(columns=["score_id"]).column(0).to_pylist()
+    return (
+        deltalake.DeltaTable(str(tables / "scores"))
+        .to_pyarrow_table(columns=["score_id"])
+        .column(0)
+        .to_pylist()
+    )
 
 
 def check_counts(tables: Path, summaries: list[dict[str, Any]]) -> list[str]:
@@ -153,7 +158,9 @@ def check_counts(tables: Path, summaries: list[dict[str, Any]]) -> list[str]:
             wrong.append(f"skipped for {summary['skipped_reasons']}")
     if sum(s["scored"] + s["failed"] for s in summaries) != kill_rounds.PICTURES:
         wrong.append("the work of both is not the whole")
-    rows = deltalake.DeltaTable(str(tables / "runs")).to_pyarrow_table(columns=["run_id", "status"]).to_pylist()
+    rows = (
+        deltalake.DeltaTable(str(tables / "runs")).to_pyarrow_table(columns=["run_id", "status"]).to_pylist()
+    )
     if {(row["run_id"], row["status"]) for row in rows} != {(s["run_id"], "done") for s in summaries}:
         wrong.append(f"runs holds {rows}")
     return wrong
