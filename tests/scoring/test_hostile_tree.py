@@ -33,8 +33,11 @@ def hostile_run(tmp_path_factory, drawn_jpegs):
     folder = tmp_path_factory.mktemp("hostile")
     inside, outside = tree.make_tree(folder)
     cut_baseline = tree.damage_all(folder / "damaged", SEED)
+    odd = folder / "odd"
+    shutil.copytree(ODD, odd) if ODD.is_dir() else odd.mkdir()
     given = [
         inside,
+        odd,
         folder / "damaged",
         f"{inside}/../inside",
         f"{inside}/deep/../d*",
