@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import zlib
 from collections import Counter
 from pathlib import Path
