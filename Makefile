@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench soak train-demo demo-model doctor mlflow-ui clean distclean
+.PHONY: help setup demo test lint format bench soak audit mutation train-demo demo-model doctor mlflow-ui clean distclean
 
 PYTHON ?= python3
 MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
@@ -56,8 +56,14 @@ bench: setup ## measure scoring against a plain TensorFlow loop and the naive Sp
 	$(BIN)/python tests/bench/poison.py
 	$(BIN)/python tests/bench/annotations.py
 
-soak: setup ## kill scoring runs at random moments, many times
+soak: setup ## kill scoring runs at random moments, and let two race, many times
 	$(BIN)/python tests/soak/kill_rounds.py --rounds 30
+	$(BIN)/python tests/soak/race_rounds.py --rounds 20
+
+audit: setup ## ask PyPI for known faults of every locked package; needs its JSON pages, which mirrors may lack
+	@mkdir -p build
+	$(UV) export --locked --quiet --no-emit-project --no-dev --extra train --extra garden --output-file build/locked.txt
+	$(UV) tool run pip-audit --requirement build/locked.txt --require-hashes --disable-pip --strict
 
 train-demo: setup ## train a small model on drawn pictures, and show how good it is
 	$(BIN)/python jobs/demo_pictures.py --annotated --count 300 --out build/train-demo/pictures

@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from detector.errors import EvaluationError, SettingsError
 from detector.evaluation.results import ImageResult
 from detector.measurement.predictions import place_detections
 from detector.models.detections import Detections
+from detector.tables.reading import open_dataset
 
 COLUMNS = (
     "media_uri", "media_kind", "status", "error_class", "error_message", "attempt", "scored_at", "width_px",
     "height_px", "frames", "model_name", "model_version", "model_digest", "scorer_digest",
 )  # fmt: skip
+_LATER = {"attempt": pa.int32(), "error_message": pa.string()}  # what older versions did not write
 _EDGES = ("y_min", "x_min", "y_max", "x_max")
 
 
@@ -61,11 +62,11 @@ def read_scores(root: str, uris: Mapping[str, str]) -> pa.Table:
     ``root`` is the tables' folder, local or a URI. Raises ``SettingsError`` where there is no such table.
     """
     try:
-        table = DeltaTable(f"{root.rstrip('/')}/scores")
+        table = open_dataset(f"{root.rstrip('/')}/scores", _LATER)
     except TableNotFoundError as error:
         raise SettingsError(f"tables.root {root}: no Delta table scores; run jobs/score.py first") from error
     wanted = pc.field("media_uri").isin(pa.array(list(uris.values()), pa.string()))
-    return table.to_pyarrow_dataset().to_table(columns=list(COLUMNS), filter=wanted)
+    return table.to_table(columns=list(COLUMNS), filter=wanted)
 
 
 def gather_recorded(

@@ -7,12 +7,23 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-from deltalake import DeltaTable
+import pyarrow as pa
 from deltalake.exceptions import TableNotFoundError
 
 from detector.errors import SettingsError
+from detector.tables.reading import open_dataset
 
 TABLES = ("scores", "detections", "runs")
+_LATER = {  # what older versions of this project did not write, and the usual questions ask for
+    "scores": {
+        "attempt": pa.int32(),
+        "segment_index": pa.int32(),
+        "segment_count": pa.int32(),
+        "frames_expected": pa.int32(),
+        "frames_scored": pa.int32(),
+        "error_message": pa.string(),
+    }
+}
 
 # As detector.tables.views has them: of each medium and model the version (file and scorer) that was scored
 # last, and of it each segment's last try.
@@ -41,7 +52,7 @@ def open_tables(root: str) -> duckdb.DuckDBPyConnection:
     for name in TABLES:
         uri = f"{root.rstrip('/')}/{name}"
         try:
-            dataset = DeltaTable(uri).to_pyarrow_dataset()
+            dataset = open_dataset(uri, _LATER.get(name, {}))
         except TableNotFoundError as error:
             raise SettingsError(
                 f"tables.root {root}: no Delta table {name}; run jobs/score.py first"

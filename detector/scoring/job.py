@@ -21,6 +21,7 @@ from pyspark.sql import functions as sf
 from detector.media.filesystem import FileAccess, build_access, name_medium
 from detector.media.listing import list_media
 from detector.models.registry import is_registered
+from detector.redaction import make_safe, make_values_safe
 from detector.scoring.balance import Costs, cut_into_tasks, estimate_costs, order_units
 from detector.scoring.decoders import build_limits
 from detector.scoring.executors import count_slots, create_worker, score_on_executors
@@ -88,7 +89,7 @@ def score(spark: SparkSession, settings: ScoreSettings, *, scorer: Scorer | None
     try:
         run.work_off()
     except BaseException as error:
-        run.write_row(f"{type(error).__name__}: {error}"[:2000])
+        run.write_row(make_safe(f"{type(error).__name__}: {error}", settings)[:2000])
         raise
     return run.write_row(None)
 
@@ -295,7 +296,7 @@ def _describe_settings(settings: ScoreSettings) -> str:
     described["media"]["paths"] = [name_medium(path) for path in settings.media.paths]
     if not is_registered(settings.model.uri):
         described["model"]["uri"] = name_medium(settings.model.uri)
-    return json.dumps(described)
+    return json.dumps(make_values_safe(described, settings))
 
 
 def _list_versions(spark: SparkSession) -> dict[str, str]:

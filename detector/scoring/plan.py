@@ -103,6 +103,8 @@ def _to_frame(spark: SparkSession, listed: pa.Table, digests: Digests) -> DataFr
 
 def _read_last_tries(scores: DataFrame, digests: Digests, max_pixels: int) -> DataFrame:
     """Give a row per version and scorer: its tries, and the segments that need no other."""
+    # Tables of an older version may lack attempts: what has none is the first.
+    scores = scores.withColumn("attempt", sf.coalesce("attempt", sf.lit(0)))
     last = sf.max_by(sf.struct("status", "error_class", "width_px", "height_px", "segment_count"), "attempt")
     status, error_class = sf.col("last.status"), sf.col("last.error_class")
     pixels = sf.col("last.width_px").cast("long") * sf.col("last.height_px")
