@@ -10,7 +10,12 @@ from typing import Any
 
 from detector.isolation.child import Service
 from detector.isolation.pool import ChildPool
-from detector.settings import RunSettings
+from detector.media.filesystem import FileAccess
+from detector.media.video.sampling import parse_sampling
+from detector.models.inputs import choose_canvas_hw
+from detector.scoring.loader import Loader
+from detector.scoring.scorer import Scorer
+from detector.settings import MediaSettings, RunSettings
 
 _MODULES = ("detector.scoring.indexer", "detector.scoring.loader")
 _BYTES_PER_S = 1e6  # as slow as reading may be
@@ -25,6 +30,19 @@ class DecodeLimits:
 
     timeout_s: float
     memory_bytes: int
+
+
+def build_loader(scorer: Scorer, access: FileAccess, media: MediaSettings) -> Loader:
+    """Say how media are decoded for a model."""
+    return Loader(
+        access=access,
+        follow_symlinks=media.follow_symlinks,
+        max_pixels=media.max_pixels,
+        canvas_hw=choose_canvas_hw(scorer.signature.input, scorer.settings),
+        as_png=scorer.signature.input.kind != "image",
+        sampling=parse_sampling(media.video.sample),
+        stream=media.video.stream,
+    )
 
 
 def build_limits(run: RunSettings) -> DecodeLimits | None:

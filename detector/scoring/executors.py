@@ -13,12 +13,9 @@ from pyspark.sql import types as t
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from detector.media.filesystem import FileAccess
-from detector.media.video.sampling import parse_sampling
-from detector.models.inputs import choose_canvas_hw
 from detector.models.package import pack_model
 from detector.models.registry import is_registered
-from detector.scoring.decoders import build_limits
-from detector.scoring.loader import Loader
+from detector.scoring.decoders import build_limits, build_loader
 from detector.scoring.scorer import Scorer
 from detector.scoring.units import RESULT, UNIT
 from detector.scoring.worker import Worker
@@ -50,19 +47,6 @@ def create_worker(
         decode_threads=run.decode_threads,
         gpu_task_cores=_count_gpu_task_cores(spark),
         queue_bytes=run.queue_bytes,
-    )
-
-
-def build_loader(scorer: Scorer, access: FileAccess, media: MediaSettings) -> Loader:
-    """Say how media are decoded for a model."""
-    return Loader(
-        access=access,
-        follow_symlinks=media.follow_symlinks,
-        max_pixels=media.max_pixels,
-        canvas_hw=choose_canvas_hw(scorer.signature.input, scorer.settings),
-        as_png=scorer.signature.input.kind != "image",
-        sampling=parse_sampling(media.video.sample),
-        stream=media.video.stream,
     )
 
 

@@ -6,7 +6,7 @@ on this side what was sent.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from detector.media.filesystem import FileAccess, open_content, read_content
 from detector.media.video.frames import VideoFrame, read_frames
 from detector.media.video.sampling import Sampling
 from detector.media.video.segments import Segment
-from detector.models.encoding import encode_png
+from detector.models.encoding import InputKind, build_example, encode_png
 from detector.scoring.pipeline import LoadedFrame, MediaFacts
 from detector.scoring.unit import Unit
 
@@ -144,6 +144,13 @@ def read_frame(facts: dict[str, Any], buffer: memoryview) -> LoadedFrame:
         facts["frame_index"],
         facts["time_s"],
     )
+
+
+def finish_frame(frame: LoadedFrame, kind: InputKind) -> LoadedFrame:
+    """Give the frame as a model of this kind takes it: where TensorFlow is at hand, as messages need it."""
+    if kind != "tf_example":
+        return frame
+    return replace(frame, pixels=build_example(bytes(frame.pixels), *frame.image_hw))
 
 
 def _to_tuple(value: Any) -> Any:  # noqa: ANN401 (JSON has lists for tuples)

@@ -15,11 +15,10 @@ from pyspark import Broadcast, TaskContext
 
 from detector.errors import find_media_error
 from detector.labels import LabelMap
-from detector.models.encoding import build_example
 from detector.models.package import unpack_model
 from detector.models.signature import ModelSignature
 from detector.scoring.decoders import Ask, DecodeLimits, open_decoders
-from detector.scoring.loader import Loader, read_frame
+from detector.scoring.loader import Loader, finish_frame, read_frame
 from detector.scoring.pipeline import LoadedFrame, run_pipeline
 from detector.scoring.unit import Unit
 from detector.scoring.units import build_result_batch, read_units
@@ -108,7 +107,7 @@ class Worker:
 
         def load(source: Unit | bytes) -> Iterator[LoadedFrame]:
             for frame in _ask(ask, source):
-                yield _to_example(frame) if self.signature.input.kind == "tf_example" else frame
+                yield finish_frame(frame, self.signature.input.kind)
 
         return load
 
@@ -130,10 +129,6 @@ def _ask(ask: Ask, source: Unit | bytes) -> Iterator[LoadedFrame]:
     size_bytes = source.size_bytes if isinstance(source, Unit) else None
     for facts, pixels in ask(source, size_bytes):
         yield read_frame(facts, pixels)
-
-
-def _to_example(frame: LoadedFrame) -> LoadedFrame:
-    return replace(frame, pixels=build_example(bytes(frame.pixels), *frame.image_hw))
 
 
 def find_task_resources(gpu_task_cores: int) -> tuple[str | None, int]:

@@ -10,8 +10,7 @@ from detector.models import predictor as predictor_module
 from detector.models.detections import Detections
 from detector.models.package import pack_model
 from detector.scoring import worker as worker_module
-from detector.scoring.decoders import build_limits
-from detector.scoring.executors import build_loader
+from detector.scoring.decoders import build_limits, build_loader
 from detector.scoring.scorer import load_scorer
 from detector.scoring.units import RESULT, UNIT
 from detector.scoring.worker import Worker
