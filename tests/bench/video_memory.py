@@ -80,7 +80,7 @@ def create_worker(media: "MediaSettings") -> "Worker":
     """Make a worker for the demo's model, as an executor has it."""
     from detector.media.filesystem import build_access
     from detector.scoring.decoders import build_limits, build_loader
-        from detector.scoring.scorer import load_scorer
+    from detector.scoring.scorer import load_scorer
     from detector.scoring.worker import Worker
     from detector.settings import ModelSettings, RunSettings
 
