@@ -1,18 +1,45 @@
-"""Azure's own client models as a schema: unknown names, missing ones and wrong types of a resource's body."""
+"""The types of Azure's and cloud-init's own packages as schemas: unknown names and wrong types in a document."""
 
 import importlib
+from unittest import mock
 
 import pydantic
 import typing_extensions
 
 
-def check_typed_dict(module_name, type_name, body):
-    """Check a body against a TypedDict of a generated client; what is unknown or of a wrong type raises."""
-    module = importlib.import_module(module_name)
-    for kind in vars(module).values():
+def check_resource(package, type_name, body):
+    """Check a body against the types of ``azure.mgmt.{package}``; what is unknown or of a wrong type raises."""
+    types = importlib.import_module(f"azure.mgmt.{package}.types")
+    # They name the enumerations for type checkers only.
+    for name, kind in vars(importlib.import_module(f"azure.mgmt.{package}.models")).items():
+        vars(types).setdefault(name, kind)
+    _forbid_unknown(types)
+    try:
+        pydantic.TypeAdapter(getattr(types, type_name)).validate_python(body)
+    except pydantic.ValidationError as error:
+        # What the types inherit they call required, also what Azure itself fills in (etag, type).
+        if not all(problem["type"] == "missing" for problem in error.errors()):
+            raise
+
+
+def check_cloud_config(document):
+    """Check each key of a cloud-config against the modules that own it; what none of them takes raises."""
+    # Below Python 3.12, pydantic takes only the backport's.
+    with mock.patch("typing.TypedDict", typing_extensions.TypedDict):
+        types = importlib.import_module("cloud_init_models")
+    _forbid_unknown(types)
+    modules = [kind for name, kind in vars(types).items() if name.startswith("Cc")]
+    for key, value in document.items():
+        owners = [module for module in modules if key in getattr(module, "__annotations__", {})]
+        assert owners, f"no module of cloud-init takes {key}"
+        for owner in owners:
+            pydantic.TypeAdapter(owner).validate_python({key: value})
+
+
+def _forbid_unknown(types):
+    for kind in vars(types).values():
         if typing_extensions.is_typeddict(kind):
-            kind.__pydantic_config__ = pydantic.ConfigDict(extra="forbid", strict=False)
-    pydantic.TypeAdapter(getattr(module, type_name)).validate_python(body)
+            kind.__pydantic_config__ = pydantic.ConfigDict(extra="forbid")
 
 
 def find_problems(module_name, type_name, body, path=""):

@@ -17,7 +17,7 @@ from detector.settings import load_settings
 from detector.training.train_settings import TrainSettings
 
 from .arm_expressions import evaluate_template
-from .strict_models import check_typed_dict, find_problems
+from .strict_models import check_cloud_config, check_resource, find_problems
 
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDER = PROJECT / "conf" / "azure" / "vm"
@@ -57,11 +57,11 @@ def test_resources_are_what_azures_models_know(template, priority):
     """Each resource's body is held against the models of Azure's own clients; nothing is unknown or mistyped."""
     resources = evaluate(template, priority=priority)
     kinds = {
-        "Microsoft.Network/networkSecurityGroups": ("azure.mgmt.network.types", "NetworkSecurityGroup"),
-        "Microsoft.Network/virtualNetworks": ("azure.mgmt.network.types", "VirtualNetwork"),
-        "Microsoft.Network/publicIPAddresses": ("azure.mgmt.network.types", "PublicIPAddress"),
-        "Microsoft.Network/networkInterfaces": ("azure.mgmt.network.types", "NetworkInterface"),
-        "Microsoft.Compute/virtualMachines": ("azure.mgmt.compute.types", "VirtualMachine"),
+        "Microsoft.Network/networkSecurityGroups": ("network", "NetworkSecurityGroup"),
+        "Microsoft.Network/virtualNetworks": ("network", "VirtualNetwork"),
+        "Microsoft.Network/publicIPAddresses": ("network", "PublicIPAddress"),
+        "Microsoft.Network/networkInterfaces": ("network", "NetworkInterface"),
+        "Microsoft.Compute/virtualMachines": ("compute", "VirtualMachine"),
     }
     older = {
         "Microsoft.DevTestLab/schedules": ("azure.mgmt.devtestlabs.models", "Schedule"),
@@ -75,11 +75,11 @@ def test_resources_are_what_azures_models_know(template, priority):
         ),
     }
     assert resources.keys() == kinds.keys() | older.keys()
-    for kind, (module, name) in kinds.items():
+    for kind, (package, name) in kinds.items():
         for resource in resources[kind]:
             body = {key: resource[key] for key in BODY if key in resource}
             properties = {k: v for k, v in body["properties"].items() if v is not None}  # ARM leaves nulls out
-            check_typed_dict(module, name, body | {"properties": properties})
+            check_resource(package, name, body | {"properties": properties})
     for kind, (module, name) in older.items():
         for resource in resources[kind]:
             body = {key: resource[key] for key in BODY if key in resource}
@@ -91,7 +91,7 @@ def test_mistakes_are_found(template):
     machine = evaluate(template)["Microsoft.Compute/virtualMachines"][0]
     wrong = {"location": "x", "properties": machine["properties"] | {"evictionPolicie": "Deallocate"}}
     with pytest.raises(pydantic.ValidationError, match="evictionPolicie"):
-        check_typed_dict("azure.mgmt.compute.types", "VirtualMachine", wrong)
+        check_resource("compute", "VirtualMachine", wrong)
     schedule = {"properties": {"status": "Enabled", "dailyRecurrence": {"at": "0400"}}}
     problems = find_problems("azure.mgmt.devtestlabs.models", "Schedule", schedule)
     assert problems == ["Schedule.properties.dailyRecurrence.at is unknown"]
@@ -150,9 +150,11 @@ def test_cloud_init_is_what_cloud_init_takes(template):
     assert boot.startswith("#cloud-config\n")
     assert "__" not in boot
     document = yaml.safe_load(boot)
-    check_typed_dict("cloud_init_models", "CloudConfig", document)
-    with pytest.raises(pydantic.ValidationError):
-        check_typed_dict("cloud_init_models", "CloudConfig", document | {"runcommand": []})
+    check_cloud_config(document)
+    with pytest.raises(AssertionError, match="runcommand"):
+        check_cloud_config(document | {"runcommand": []})
+    with pytest.raises(pydantic.ValidationError, match="contents"):
+        check_cloud_config({"write_files": [{"path": "/a", "contents": "b"}]})
     if shutil.which("cloud-init"):
         file = FOLDER / "cloud-init.yaml"
         subprocess.run(["cloud-init", "schema", "--config-file", str(file)], check=True, capture_output=True)
