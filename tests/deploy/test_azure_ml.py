@@ -69,18 +69,27 @@ def test_files_are_what_azure_ml_loads(tmp_path):
 
 @pytest.mark.parametrize("name", ["online", "kubernetes"])
 def test_online_deployments_find_their_model(name):
-    """The model's path is where Azure ML mounts that name and version; the key comes from a vault."""
+    """The model's path is where Azure ML mounts that name and version; whoever asks shows a token of Entra ID."""
     deployment, endpoint = read(f"{name}-deployment"), read(f"{name}-endpoint")
     variables = deployment["environment_variables"]
     model = deployment["model"].removeprefix("azureml:").replace(":", "/")
     assert variables["DETECTOR_MODEL__URI"] == f"{deployment['model_mount_path']}/{model}/package"
-    assert variables["DETECTOR_SERVE__API_KEY"].startswith("${{keyvault:https://")
     assert deployment["endpoint_name"] == endpoint["name"]
     assert endpoint["auth_mode"] == "aad_token"
     routes = read("environment")["inference_config"]
     assert {route["port"] for route in routes.values()} == {8080}
     assert routes["liveness_route"]["path"] == "/v2/health/live"
     assert routes["readiness_route"]["path"] == "/v2/health/ready"
+
+
+def test_a_server_that_pods_reach_asks_for_a_key():
+    """Only Azure ML reaches a managed deployment; one in a cluster has a key, from a vault."""
+    managed = read("online-deployment")["environment_variables"]
+    assert managed["DETECTOR_SERVE__ALLOW_NO_KEY"] == "true"
+    assert read("online-endpoint")["public_network_access"] == "disabled"
+    in_cluster = read("kubernetes-deployment")["environment_variables"]
+    assert "DETECTOR_SERVE__ALLOW_NO_KEY" not in in_cluster
+    assert in_cluster["DETECTOR_SERVE__API_KEY"].startswith("${{keyvault:https://")
 
 
 def test_batch_deployment_calls_our_driver():
