@@ -65,7 +65,7 @@ class MiniBatchScorer:
 
         A row is a box, as in the table ``detections``, or a file (of a video: a segment) without boxes, whose
         columns of the box are null: ``status`` is scored where nothing was found, failed or skipped with
-        ``error_class`` and ``error_message`` where it couldn't be scored. Raises nothing for a file's content.
+        ``error_class`` and ``error_message`` where it couldn't be scored. No file's content raises.
         """
         listed = stat_media(paths, self._segmenter.media, self._worker.access).to_pylist()
         units = [unit for file in listed for unit in self._plan(file)]

@@ -18,7 +18,7 @@ from typing import Any
 os.environ["AZURE_ML_CLI_PRIVATE_FEATURES_ENABLED"] = "false"
 os.environ["OTEL_SDK_DISABLED"] = "true"
 
-from azure.ai.ml.entities import _load_functions as loaders  # noqa: E402 (after its switches; one isn't public)
+from azure.ai.ml.entities import _load_functions as loaders  # after its switches; one loader isn't public
 
 
 def find_problem(load: Callable[..., Any], file: Path) -> str | None:
@@ -35,4 +35,4 @@ if __name__ == "__main__":
     for argument in sys.argv[1:]:
         kind, _, path = argument.partition("=")
         found[path] = find_problem(getattr(loaders, f"load_{kind}"), Path(path))
-    print(json.dumps(found))
+    sys.stdout.write(json.dumps(found))

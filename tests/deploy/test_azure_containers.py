@@ -48,7 +48,9 @@ def group():
 
 def test_container_group_is_what_azures_models_know(group):
     """Its version is the client's; no field is unknown, missing or of another type, and a typo is found."""
-    version = ContainerInstanceManagementClientConfiguration(object(), "s", credential_scopes=["a"]).api_version
+    version = ContainerInstanceManagementClientConfiguration(
+        object(), "s", credential_scopes=["a"]
+    ).api_version
     assert group.pop("apiVersion") == version
     assert find_problems("azure.mgmt.containerinstance.models", "ContainerGroup", group) == []
     group["properties"]["containers"][0]["properties"]["livenessProb"] = {}
@@ -95,7 +97,9 @@ def test_manifests_name_each_other(resources):
     (container,) = pod["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     used = [resources["Service"]["spec"]["ports"][0]["targetPort"]]
-    used += [container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+    used += [
+        container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+    ]
     used += [resources["NetworkPolicy"]["spec"]["ingress"][0]["ports"][0]["port"]]
     assert {ports[name] for name in used} == {8080}
     assert {v["name"] for v in container["volumeMounts"]} == {v["name"] for v in pod["spec"]["volumes"]}
@@ -127,7 +131,9 @@ def test_pods_may_do_little(resources):
     assert resources["Service"]["spec"]["type"] == "ClusterIP"
 
 
-SECRET = re.compile(r"""(?i)\b(?:\w*password|\w*accountkey|securevalue|\w*api_key|secret|token)["']?: *["']?(?P<value>\S+)""")
+SECRET = re.compile(
+    r"""(?i)\b(?:\w*password|\w*accountkey|securevalue|\w*api_key|secret|token)["']?: *["']?(?P<value>\S+)"""
+)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.*")), ids=lambda path: path.name)

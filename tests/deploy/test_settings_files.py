@@ -20,7 +20,10 @@ FILES = {
     "maintain.yaml": (("detector.tables.maintain_settings", "MaintainSettings"), ["--tables.root", "/lake"]),
     "serve.yaml": (("detector.serving.serve_settings", "ServeJobSettings"), ["--model.uri", "/models/m"]),
     "train.yaml": (TRAIN, ["--data.root", "/photos"]),
-} | {f"train/{file.name}": (TRAIN, ["--data.root", "/photos"]) for file in sorted((CONF / "train").glob("*.yaml"))}
+} | {
+    f"train/{file.name}": (TRAIN, ["--data.root", "/photos"])
+    for file in sorted((CONF / "train").glob("*.yaml"))
+}
 THERE = {name: kind for name, kind in FILES.items() if (CONF / name).is_file()}
 
 
@@ -42,7 +45,9 @@ def test_file_is_what_its_job_takes(name, kind, tmp_path):
     settings_class, flags = find_class(kind[0]), kind[1]
     file = CONF / name
     load_settings(settings_class, ["--config", str(file), *flags])
-    section = next(key for key, value in yaml.safe_load(file.read_text("utf-8")).items() if isinstance(value, dict))
+    section = next(
+        key for key, value in yaml.safe_load(file.read_text("utf-8")).items() if isinstance(value, dict)
+    )
     broken = tmp_path / "broken.yaml"
     document = yaml.safe_load(file.read_text("utf-8"))
     document[section] = document[section] | {"tpyo": 1}

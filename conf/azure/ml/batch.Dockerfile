@@ -1,5 +1,6 @@
-# What Azure ML's batch driver runs in: this project, and the two packages by which Azure ML hands out the files
-# (they want an older pyarrow than uv.lock, still one that pyproject.toml allows). Built from the project's root.
+# What Azure ML's batch driver runs in: this project, and the two packages by which Azure ML hands out the
+# files (they want an older pyarrow than uv.lock, still one that pyproject.toml allows). Built from the
+# project's root.
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \
