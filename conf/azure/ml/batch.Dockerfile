@@ -9,7 +9,8 @@ RUN apt-get update \
 
 COPY pyproject.toml README.md LICENSE /project/
 COPY detector /project/detector
-RUN pip install --no-cache-dir "/project[gpu]" "azureml-core==1.61.0.post4" "azureml-dataset-runtime[fuse]==1.62.0.post1"
+RUN pip install --no-cache-dir "/project[gpu,spark]" \
+    "azureml-core==1.61.0.post4" "azureml-dataset-runtime[fuse]==1.62.0.post1"
 
 RUN useradd --uid 10001 --create-home scorer
 USER 10001
