@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench soak audit mutation train-demo demo-model doctor mlflow-ui clean distclean
+.PHONY: help setup demo test lint format bench soak deploy-check audit mutation train-demo demo-model doctor mlflow-ui clean distclean
 
 PYTHON ?= python3
 MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
@@ -25,7 +25,7 @@ endif
 unexport JAVA_HOME VIRTUAL_ENV SPARK_HOME PYSPARK_SUBMIT_ARGS PYTHONHOME
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## install everything: Python packages, Java, Delta's jars
 
@@ -64,6 +64,9 @@ audit: setup ## ask PyPI for known faults of every locked package; needs its JSO
 	@mkdir -p build
 	$(UV) export --locked --quiet --no-emit-project --no-dev --extra train --extra garden --output-file build/locked.txt
 	$(UV) tool run pip-audit --requirement build/locked.txt --require-hashes --disable-pip --strict
+
+deploy-check: setup ## check every file under conf/: settings, cloud, cluster and container files
+	$(BIN)/pytest tests/deploy
 
 train-demo: setup ## train a small model on drawn pictures, and show how good it is
 	$(BIN)/python jobs/demo_pictures.py --annotated --count 300 --out build/train-demo/pictures

@@ -4,6 +4,7 @@ Owns the key of a unit and the decision for each listed file. Decision 5 of the 
 scored when its size, time and scorer are new, whatever its age or name.
 """
 
+import re
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -22,6 +23,15 @@ _SCORE, _RECORD = "score", "record"  # what is done with a file; null: nothing, 
 _KEY = ("media_uri", "size_bytes", "modified_at")
 _WAITING = "too_young"
 _VIDEO_NAME = "(?i)\\.(" + "|".join(pattern.removeprefix("*.") for pattern in VIDEO_PATTERNS) + ")$"
+
+
+def is_video(media_uri: str) -> bool:
+    """Tell by its name whether a file is scored as a video.
+
+    >>> is_video("/photos/clip.MP4"), is_video("/photos/mp4.jpg")
+    (True, False)
+    """
+    return re.search(_VIDEO_NAME, media_uri) is not None
 
 
 @dataclass(frozen=True)
