@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench soak train-demo demo-model dist dist-check image-check doctor mlflow-ui clean distclean
+.PHONY: help setup demo test lint format bench soak deploy-check audit mutation train-demo demo-model dist dist-check image-check doctor mlflow-ui clean distclean
 
 PYTHON ?= python3
 MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
@@ -25,7 +25,7 @@ endif
 unexport JAVA_HOME VIRTUAL_ENV SPARK_HOME PYSPARK_SUBMIT_ARGS PYTHONHOME
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## install everything: Python packages, Java, Delta's jars
 
@@ -53,10 +53,20 @@ bench: setup ## measure scoring against a plain TensorFlow loop and the naive Sp
 	$(BIN)/python tests/bench/video.py
 	$(BIN)/python tests/bench/video_memory.py
 	$(BIN)/python tests/bench/video_scoring.py
+	$(BIN)/python tests/bench/poison.py
 	$(BIN)/python tests/bench/annotations.py
 
-soak: setup ## kill scoring runs at random moments, many times
+soak: setup ## kill scoring runs at random moments, and let two race, many times
 	$(BIN)/python tests/soak/kill_rounds.py --rounds 30
+	$(BIN)/python tests/soak/race_rounds.py --rounds 20
+
+audit: setup ## ask PyPI for known faults of every locked package; needs its JSON pages, which mirrors may lack
+	@mkdir -p build
+	$(UV) export --locked --quiet --no-emit-project --no-dev --extra train --extra garden --output-file build/locked.txt
+	$(UV) tool run pip-audit --requirement build/locked.txt --require-hashes --disable-pip --strict
+
+deploy-check: setup ## check every file under conf/: settings, cloud, cluster and container files
+	$(BIN)/pytest tests/deploy
 
 train-demo: setup ## train a small model on drawn pictures, and show how good it is
 	$(BIN)/python jobs/demo_pictures.py --annotated --count 300 --out build/train-demo/pictures
@@ -95,7 +105,7 @@ distclean: clean ## remove what set-up installed, too
 	rm -rf .venv .tools .java
 
 $(READY): pyproject.toml uv.lock conf/spark/delta-jars.lock | $(UV)
-	$(UV) sync --locked --extra spark --extra train --extra garden
+	$(UV) sync --locked --extra spark --extra train --extra garden --extra signing
 	JAVA_HOME='$(JAVA_HOME)' $(BIN)/python -m detector.installation --repository $(MAVEN_REPOSITORY)
 	@touch $@
 

@@ -111,6 +111,20 @@ class PredictionError(MediaError):
     permanent = False
 
 
+class DecoderCrashedError(MediaError):
+    """A decoder crashed natively on the file, in a process of its own, twice."""
+
+
+class TooMuchMemoryError(MediaError):
+    """Decoding the file took more memory than ``run.decode_memory_bytes``."""
+
+
+class DecoderTimedOutError(MediaError):
+    """A decoder did nothing for longer than ``run.decode_timeout_s``: it hangs, or the machine does."""
+
+    permanent = False
+
+
 class UnexpectedMediaError(MediaError):
     """Reading or decoding raised something that this project did not foresee."""
 

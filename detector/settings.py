@@ -158,6 +158,14 @@ class ModelSettings(Section):
         pattern=r"^[0-9a-fA-F]{64}$",
         description="refuse any model but the one of this digest (model_digest in the tables)",
     )
+    public_key: Path | None = Field(
+        None,
+        description="PEM file of an elliptic-curve key: refuse a model that it hasn't signed "
+        "(OpenSSF Model Signing)",
+    )
+    signature: Path | None = Field(
+        None, description="the model's signature (default: beside the model, its name and .sig)"
+    )
     trust_ops: list[str] = Field(
         [], description="TensorFlow operations to accept in the model although they are refused by default"
     )
@@ -207,6 +215,17 @@ class RunSettings(Section):
         None,
         gt=0,
         description="threads a worker decodes with (default: the cores that its task has, and one)",
+    )
+    decode_isolated: bool = Field(
+        True,
+        description="decode in limited processes, so that a file that crashes a decoder, hangs it or eats "
+        "memory is a failed row (Linux; elsewhere, and with false, it is decoded beside the model)",
+    )
+    decode_timeout_s: float = Field(
+        15, gt=0, description="seconds that a decoder may do nothing; reading has a second per MB beside"
+    )
+    decode_memory_bytes: int = Field(
+        4096 * MIB, gt=0, description="memory that one decoder's process may take beside the model"
     )
     queue_bytes: int = Field(
         256 * MIB, gt=0, description="decoded pixels a worker may hold waiting for the model"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from detector.errors import DetectorError, EvaluationError, ModelError, SettingsError
 from detector.measurement.evaluate_settings import EvaluateSettings
+from detector.redaction import make_safe
 from detector.settings import load_settings
 
 DONE, UNEXPECTED, REFUSED = 0, 1, 2
@@ -18,6 +19,7 @@ DONE, UNEXPECTED, REFUSED = 0, 1, 2
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, show, and return the exit code; the last line of standard output is one JSON object."""
+    settings = None
     try:
         settings = load_settings(EvaluateSettings, arguments)
         from detector.measurement.evaluate import evaluate  # after the settings: --help needs no TensorFlow
@@ -28,13 +30,13 @@ def main(arguments: Sequence[str]) -> int:
             measurement = evaluate(settings, watch)
         show_measurement(measurement, open_console(), settings.page)
     except (SettingsError, ModelError, EvaluationError) as error:
-        print(f"refused: {error}", file=sys.stderr)
+        print(f"refused: {make_safe(error, settings)}", file=sys.stderr)
         return REFUSED
     except DetectorError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {make_safe(error, settings)}", file=sys.stderr)
         return UNEXPECTED
     except Exception:  # noqa: BLE001 (the last resort: everything else is exit code 1, with its trace)
-        traceback.print_exc()
+        print(make_safe(traceback.format_exc(), settings), file=sys.stderr)
         return UNEXPECTED
     print(json.dumps(measurement.summarise()), flush=True)
     return DONE

@@ -6,12 +6,14 @@ import traceback
 from functools import partial
 
 from detector.errors import DetectorError, SettingsError
+from detector.redaction import make_safe
 from detector.settings import load_settings
 from detector.tables.maintain_settings import MaintainSettings
 
 
 def main(arguments: list[str]) -> int:
     """Run the job and return its exit code; what it did is the last line of standard output."""
+    settings = None
     try:
         settings = load_settings(MaintainSettings, arguments)
         from detector.media.filesystem import name_medium  # after the settings: --help needs no Spark
@@ -23,13 +25,13 @@ def main(arguments: list[str]) -> int:
         store = open_store(spark, settings.tables)
         done = maintain_tables(store, settings, name_medium, partial(print, file=sys.stderr))
     except SettingsError as error:
-        print(f"refused: {error}", file=sys.stderr)
+        print(f"refused: {make_safe(error, settings)}", file=sys.stderr)
         return 2
     except DetectorError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {make_safe(error, settings)}", file=sys.stderr)
         return 1
     except Exception:  # noqa: BLE001 (the last resort: everything else is exit code 1, with its trace)
-        traceback.print_exc()
+        print(make_safe(traceback.format_exc(), settings), file=sys.stderr)
         return 1
     print(json.dumps(done.to_dict()), flush=True)
     return 0

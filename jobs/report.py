@@ -5,22 +5,28 @@ python jobs/report.py --tables.root lake --clip.video walk.mkv --clip.end_s 20 -
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 
 from detector.errors import InstallationError, SettingsError
+from detector.redaction import make_safe
 from detector.reports.report import ReportSettings, write_report
 from detector.settings import load_settings
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print the answers, write the page or clip, and return the exit code."""
+    settings = None
     try:
         settings = load_settings(ReportSettings, arguments)
         for answer in write_report(settings):
             print(answer)
     except (SettingsError, InstallationError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {make_safe(error, settings)}", file=sys.stderr)
         return 2
+    except Exception:  # noqa: BLE001 (the last resort: everything else is exit code 1, with its trace)
+        print(make_safe(traceback.format_exc(), settings), file=sys.stderr)
+        return 1
     if settings.out is not None:
         print(f"written: {settings.out}", file=sys.stderr)
     return 0

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Sequence
 
 from detector.errors import DetectorError, SettingsError
+from detector.redaction import make_safe
 from detector.reports.terminal import open_console, show_progress
 from detector.reports.training_pages import show_training
 from detector.settings import load_settings
@@ -20,6 +21,7 @@ from detector.training.train_settings import TrainSettings
 
 def main(arguments: Sequence[str]) -> int:
     """Train, show, print one JSON line last, and return the exit code."""
+    settings = None
     try:
         if any(argument.partition("=")[0] == "--from-pipeline-config" for argument in arguments):
             from detector.training.pipeline_config.command import run_conversion
@@ -37,10 +39,10 @@ def main(arguments: Sequence[str]) -> int:
             print(f"Open {page}", file=sys.stderr)
         print(summarise(outcome), flush=True)
     except DetectorError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {make_safe(error, settings)}", file=sys.stderr)
         return 2 if isinstance(error, SettingsError) else 1
     except Exception:  # noqa: BLE001 (the last resort: everything else is exit code 1, with its trace)
-        traceback.print_exc()
+        print(make_safe(traceback.format_exc(), settings), file=sys.stderr)
         return 1
     return 0
 

@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from detector.errors import EvaluationError, SettingsError
 from detector.evaluation.results import ImageResult
 from detector.measurement.predictions import place_detections
 from detector.models.detections import Detections
+from detector.tables.reading import open_dataset
 
 COLUMNS = (
     "media_uri", "media_kind", "status", "error_class", "error_message", "attempt", "scored_at", "width_px",
     "height_px", "frames", "model_name", "model_version", "model_digest", "scorer_digest",
 )  # fmt: skip
+_LATER = {"attempt": pa.int32(), "error_message": pa.string()}  # what older versions did not write
 _EDGES = ("y_min", "x_min", "y_max", "x_max")
 
 
@@ -61,11 +62,11 @@ def read_scores(root: str, uris: Mapping[str, str]) -> pa.Table:
     ``root`` is the tables' folder, local or a URI. Raises ``SettingsError`` where there is no such table.
     """
     try:
-        table = DeltaTable(f"{root.rstrip('/')}/scores")
+        table = open_dataset(f"{root.rstrip('/')}/scores", _LATER)
     except TableNotFoundError as error:
         raise SettingsError(f"tables.root {root}: no Delta table scores; run jobs/score.py first") from error
     wanted = pc.field("media_uri").isin(pa.array(list(uris.values()), pa.string()))
-    return table.to_pyarrow_dataset().to_table(columns=list(COLUMNS), filter=wanted)
+    return table.to_table(columns=list(COLUMNS), filter=wanted)
 
 
 def gather_recorded(
@@ -74,7 +75,7 @@ def gather_recorded(
     """Give each picture's newest result, and who found it.
 
     ``scores`` has ``COLUMNS``. Raises ``EvaluationError`` with the number and the first name of pictures that
-    have no row, and where several scorers' rows are the newest ones.
+    have no row or whose boxes have expired, and where several scorers' rows are the newest ones.
     """
     rows = _select_newest(scores, choice or ScorerChoice())
     places = {uri: place for place, uri in enumerate(rows.column("media_uri").to_pylist())}
@@ -91,10 +92,21 @@ def gather_recorded(
     by_name = list(zip(uris, told, is_scored.to_pylist(), strict=True))
     rows = rows.filter(is_scored)
     names = [name for name, _, scored in by_name if scored]
+    _refuse_expired(rows, names)
     sizes = zip(rows["width_px"].to_pylist(), rows["height_px"].to_pylist(), strict=True)
     found = _unnest(rows["frames"])
     results = [place_detections(*row) for row in zip(names, sizes, found, strict=True)]
     return Recorded(results, {name: why for name, why, scored in by_name if not scored}, scorer)
+
+
+def _refuse_expired(rows: pa.Table, names: list[str]) -> None:
+    gone = np.flatnonzero(pc.is_null(rows["frames"]).to_numpy())
+    if len(gone):
+        raise EvaluationError(
+            f"the boxes of {len(gone)} of {len(names)} pictures have been taken out of scores "
+            f"(retain.boxes_days of jobs/maintain.py), the first is {names[gone[0]]}: "
+            "score them again with --run.rescore"
+        )
 
 
 def _select_newest(scores: pa.Table, choice: ScorerChoice) -> pa.Table:

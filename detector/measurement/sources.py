@@ -23,6 +23,7 @@ from detector.measurement.recorded import (
 )
 from detector.media.filesystem import name_medium
 from detector.models.predictor import start_tensorflow
+from detector.redaction import make_safe
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _read_tables(
     scores = _read_catalog(settings, tables, uris) if tables.root is None else read_scores(tables.root, uris)
     choice = ScorerChoice(tables.model_name, tables.model_version, tables.scorer_digest)
     found = gather_recorded(scores, uris, choice)
-    place = tables.root or tables.schema_
+    place = make_safe(tables.root or tables.schema_, tables)
     return Detected(found.results, found.failures, found.scorer, None, f"the table scores of {place}")
 
 

@@ -26,14 +26,16 @@ from detector.errors import (
     SettingsError,
     UnreadableMediaError,
 )
+from detector.media.globs import split_glob
+from detector.media.local_opening import open_descriptor
+from detector.redaction import HARMLESS_OPTIONS, has_secret
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 S3_SCHEMES = ("s3", "s3a", "s3n")
 
 _FILE_URI = re.compile(r"file:(?://(?:localhost)?)?(?=/)")
 _REMOTE_URI = re.compile(r"(?s)([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)/?(.*)")
-_QUERY = re.compile(r"(?s)\?(\w+=.*)$")  # name=value; any other "?" in a given path is a glob's
-_HARMLESS_OPTIONS = ("endpoint_override", "region", "scheme", "allow_bucket_creation", "enable_tls")
+_QUERY = re.compile(r"(?s)\?([\w-]+=.*)$")  # name=value; any other "?" in a given path is a glob's
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,13 @@ class Location:
 
 @dataclass(frozen=True)
 class FileAccess:
-    """How to open files: the connection of each root that was given with options. Travels to executors."""
+    """How to open files: the connection of each root that was given with options. Travels to executors.
+
+    ``folders`` are the local folders that were given: what lies below one is reached without symbolic links.
+    """
 
     connections: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    folders: tuple[str, ...] = ()
 
     def open_filesystem(self, media_uri: str) -> tuple[fs.FileSystem, str]:
         """Open the filesystem of a remote ``media_uri`` (once per process) and name the path inside it.
@@ -80,22 +86,35 @@ class FileAccess:
         location = parse_remote(media_uri, has_options=False)
         return redact(message, dict(self.connections).get(location.root, location.connection))
 
+    def split_local(self, path: str) -> tuple[str, list[str]]:
+        """Split a local path into the deepest given folder above it, and the names below that.
+
+        >>> FileAccess(folders=("/photos",)).split_local("/photos/2024/a.jpg")
+        ('/photos', ['2024', 'a.jpg'])
+        """
+        above = [folder for folder in self.folders if path.startswith(folder.rstrip("/") + "/")]
+        folder = max(above, key=len, default=os.path.dirname(path))  # noqa: PTH120 (strings, as elsewhere)
+        return folder, path[len(folder.rstrip("/")) + 1 :].split("/")
+
 
 def build_access(paths: Iterable[str]) -> FileAccess:
-    """Collect the connection options of the given paths, to open their files anywhere.
+    """Collect the connection options and folders of the given paths, to open their files anywhere.
 
     Raises ``SettingsError`` when one root is given with two different sets of options.
     """
     connections: dict[str, str] = {}
+    folders: set[str] = set()
     for path in paths:
         if not is_remote(path):
+            name = name_medium(path)
+            folders |= {name, split_glob(name)[0]}  # a name may hold a glob's signs
             continue
         location = parse_remote(path)
         if location.is_plain:
             continue
         if connections.setdefault(location.root, location.connection) != location.connection:
             raise SettingsError(f"media.paths: {location.root} is given with two different sets of options")
-    return FileAccess(tuple(sorted(connections.items())))
+    return FileAccess(tuple(sorted(connections.items())), tuple(sorted(folders)))
 
 
 def is_remote(path: str) -> bool:
@@ -111,7 +130,8 @@ def name_medium(path: str, *, has_options: bool = True) -> str:
     """Give the media_uri of a path as typed: an absolute path, or a URI without options and password.
 
     Local paths stay as they are typed; only those written as file: URIs are percent-decoded. The keys of
-    remote files may hold "?name=value" themselves: read none of it with ``has_options`` False.
+    remote files may hold "?name=value" themselves: read none of it with ``has_options`` False, unless it's
+    a signature or token, which no media_uri may hold.
 
     >>> name_medium("file:///photos/my%20cat.jpg"), name_medium("/photos//100%25.jpg")
     ('/photos/my cat.jpg', '/photos/100%25.jpg')
@@ -131,7 +151,9 @@ def parse_remote(path: str, *, has_options: bool = True) -> Location:
     >>> parse_remote("abfss://photos@account.dfs.core.windows.net/a/b.jpg").root
     'abfss://photos@account.dfs.core.windows.net'
     """
-    query = _QUERY.search(path) if has_options else None
+    query = _QUERY.search(path)
+    if query is not None and not has_options and not has_secret(query[1]):
+        query = None
     matched = _REMOTE_URI.fullmatch(path if query is None else path[: query.start()])
     if matched is None:
         raise SettingsError(f"{path.partition('?')[0]} is no URI of a remote file")
@@ -153,10 +175,8 @@ def redact(message: str, connection: str) -> str:
     """
     query = _QUERY.search(connection)
     pairs = [] if query is None else [pair.partition("=") for pair in query[1].split("&")]
-    secrets = {value for name, _, value in pairs if name not in _HARMLESS_OPTIONS}
-    secrets |= {
-        value for name, value in parse_qsl(query[1] if query else "") if name not in _HARMLESS_OPTIONS
-    }
+    secrets = {value for name, _, value in pairs if name not in HARMLESS_OPTIONS}
+    secrets |= {value for name, value in parse_qsl(query[1] if query else "") if name not in HARMLESS_OPTIONS}
     authority = connection.partition("://")[2].partition("?")[0]
     user, _, password = authority.rpartition("@")[0].partition(":")
     secrets |= {user, password, unquote(password)} if password else set()
@@ -194,9 +214,8 @@ def read_content(
         content = _read_remote(media_uri, size_bytes, access)
     else:
         modified_us = None if modified_at is None else count_microseconds(modified_at)
-        content = _read_local(
-            name_medium(media_uri), size_bytes, modified_us, follow_symlinks=follow_symlinks
-        )
+        path = access.split_local(name_medium(media_uri))
+        content = _read_local(path, size_bytes, modified_us, follow_symlinks=follow_symlinks)
     if not content:
         raise EmptyMediaError("the file has no bytes")
     return content
@@ -220,19 +239,19 @@ def open_content(
         opened = _open_remote(media_uri, size_bytes, access)
     else:
         modified_us = None if modified_at is None else count_microseconds(modified_at)
-        opened = _open_local(name_medium(media_uri), size_bytes, modified_us, follow_symlinks=follow_symlinks)
+        path = access.split_local(name_medium(media_uri))
+        opened = _open_local(path, size_bytes, modified_us, follow_symlinks=follow_symlinks)
     with opened as file:
         yield file
 
 
 @contextmanager
 def _open_local(
-    path: str, size_bytes: int | None, modified_us: int | None, *, follow_symlinks: bool
+    path: tuple[str, list[str]], size_bytes: int | None, modified_us: int | None, *, follow_symlinks: bool
 ) -> Iterator[BinaryIO]:
-    flags = _choose_flags(follow_symlinks=follow_symlinks)
     with _explain_local_errors():
-        opened = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115 (closed below)
-    with opened as file:
+        descriptor = open_descriptor(*path, follow_symlinks=follow_symlinks)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
         before = _check_listed(file, size_bytes, modified_us)
         yield file
         _check_unchanged(file, before)
@@ -254,10 +273,6 @@ def _open_remote(media_uri: str, size_bytes: int | None, access: FileAccess) -> 
         yield file
 
 
-def _choose_flags(*, follow_symlinks: bool) -> int:
-    return os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow_symlinks else os.O_NOFOLLOW)
-
-
 @contextmanager
 def _explain_local_errors() -> Iterator[None]:
     try:
@@ -271,10 +286,10 @@ def _explain_local_errors() -> Iterator[None]:
 
 
 def _read_local(
-    path: str, size_bytes: int | None, modified_us: int | None, *, follow_symlinks: bool
+    path: tuple[str, list[str]], size_bytes: int | None, modified_us: int | None, *, follow_symlinks: bool
 ) -> bytes:
     with _explain_local_errors():
-        descriptor = os.open(path, _choose_flags(follow_symlinks=follow_symlinks))
+        descriptor = open_descriptor(*path, follow_symlinks=follow_symlinks)
         with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
             before = _check_listed(file, size_bytes, modified_us)
             content = file.read(before.st_size + 1)

@@ -1,7 +1,7 @@
-"""Images as a model takes them: the size to bring them to, their encoding, the stacking of a batch.
+"""Batches as a model takes them: the size to bring images to, how many, and the stacking.
 
-Owns everything between a decoded image and the array or strings that a model is called with. Needs no
-TensorFlow to import, nor to prepare anything but tf.train.Example messages.
+Owns everything between prepared images and the array or strings that a model is called with. Needs no
+TensorFlow.
 """
 
 import math
@@ -9,17 +9,14 @@ from collections.abc import Sequence
 from itertools import chain, repeat
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.errors import ModelError, PredictionError
-from detector.models.signature import InputKind, ModelInput
+from detector.errors import ModelError
+from detector.models.encoding import Pixels
+from detector.models.signature import ModelInput
 from detector.settings import ModelSettings
 
-Pixels = NDArray[np.uint8] | bytes
-
-_FAST_COMPRESSION = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # decoded again at once: speed over size
 _ALIGNMENT = 64  # bytes; TensorFlow takes only such memory as it is
 _SCALES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
 
@@ -60,21 +57,6 @@ def choose_padded_size(count: int, batch_size: int, *, always_full: bool) -> int
     6
     """
     return batch_size if always_full else min(batch_size, 1 << (count - 1).bit_length())
-
-
-def prepare_image(image: NDArray[np.uint8], kind: InputKind) -> Pixels:
-    """Turn a uint8 [H, W, 3] RGB image into what one image of a batch is: itself, or a lossless encoding.
-
-    Encoded images are PNG; a tf.train.Example holds the PNG, its format, height and width. Raises
-    ``PredictionError`` when the image can't be encoded.
-    """
-    if kind == "image":
-        return image
-    done, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _FAST_COMPRESSION)
-    if not done:
-        raise PredictionError(f"an image of shape {image.shape} can't be encoded as PNG for the model")
-    encoded: bytes = png.tobytes()
-    return encoded if kind == "encoded" else _build_example(encoded, image.shape[0], image.shape[1])
 
 
 class BatchStacker:
@@ -118,19 +100,3 @@ class BatchStacker:
 
 def _pad(inputs: Sequence[Any], size: int) -> chain[Any]:
     return chain(inputs, repeat(inputs[-1], size - len(inputs)))
-
-
-def _build_example(png: bytes, height: int, width: int) -> bytes:
-    from tensorflow.train import BytesList, Example, Feature, Features, Int64List
-
-    def _hold_int(value: int) -> Any:  # noqa: ANN401 (a generated message)
-        return Feature(int64_list=Int64List(value=[value]))
-
-    features = {
-        "image/encoded": Feature(bytes_list=BytesList(value=[png])),
-        "image/format": Feature(bytes_list=BytesList(value=[b"png"])),
-        "image/height": _hold_int(height),
-        "image/width": _hold_int(width),
-    }
-    serialised: bytes = Example(features=Features(feature=features)).SerializeToString()
-    return serialised

@@ -26,6 +26,7 @@ from pyarrow import fs
 
 from detector.errors import ModelError
 from detector.models.signature import FROZEN_GRAPH, SAVED_MODEL, locate_model
+from detector.redaction import make_safe
 
 _BLOCK_BYTES = 1024 * 1024
 _UNUSED_S = 7 * 24 * 3600
@@ -132,7 +133,7 @@ def _copy_remote(uri: str, folder: Path) -> Path:
                 return copied
     except (OSError, pa.ArrowException) as error:
         # The cause repeats the URI, which may hold a key.
-        shown = str(error).replace(uri, _redact(uri))
+        shown = make_safe(str(error).replace(uri, _redact(uri)), uri)
         raise ModelError(f"{_redact(uri)}: the model can't be read: {shown}") from None
     raise ModelError(
         f"{_redact(uri)}: found no model; expected a folder with {SAVED_MODEL}, saved_model/{SAVED_MODEL} or "

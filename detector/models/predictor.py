@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from detector.errors import InstallationError, ModelError, PredictionError
 from detector.models.detections import Detections
+from detector.models.encoding import Pixels, prepare_image
 from detector.models.guard import check_model
 from detector.models.inputs import (
     BatchStacker,
-    Pixels,
     choose_batch_size,
     choose_canvas_hw,
     choose_padded_size,
-    prepare_image,
 )
 from detector.models.outputs import OutputDecoder
 from detector.models.signature import ModelSignature

@@ -13,12 +13,12 @@ from typing import Any, Literal
 from tensorboard.compat.proto import types_pb2
 
 from detector.errors import ModelError
+from detector.models.encoding import InputKind
 from detector.models.protobufs import is_fed_by_examples, read_graph, read_meta_graphs
 
 SAVED_MODEL = "saved_model.pb"
 FROZEN_GRAPH = "frozen_inference_graph.pb"
 Family = Literal["object_detection_api", "model_garden", "keras"]
-InputKind = Literal["image", "encoded", "tf_example"]
 
 _DTYPES: dict[int, Literal["uint8", "float32", "string"]] = {
     types_pb2.DT_UINT8: "uint8",

@@ -1,13 +1,15 @@
 """Picture files as data URIs, where a browser can show them.
 
 Owns what is embedded and what is not: the format by the file's first bytes, the sizes, and whether the
-file is still the one that was scored.
+file is still the one that was scored. Embeds no metadata: who gets the page gets the picture, not its place.
 """
 
 import base64
 from pathlib import Path
 
 from markupsafe import Markup
+
+from detector.reports.metadata import strip_metadata
 
 MAX_PICTURE_BYTES = 4 * 1024 * 1024
 MAX_PAGE_BYTES = 48 * 1024 * 1024
@@ -41,9 +43,13 @@ class Embedder:
         media_type = tell_media_type(content)
         if media_type is None:
             return None, "a format that browsers don't show"
-        self._left_bytes -= len(content)
-        encoded = base64.b64encode(content).decode()
-        return Markup("data:{};base64,{}").format(media_type, encoded), ""
+        try:
+            shown = strip_metadata(content, media_type)
+        except ValueError as error:
+            return None, str(error)
+        self._left_bytes -= len(shown)
+        encoded = base64.b64encode(shown).decode()
+        return Markup("data:{};base64,{}").format(tell_media_type(shown), encoded), ""
 
 
 def tell_media_type(content: bytes) -> str | None:

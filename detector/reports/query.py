@@ -8,12 +8,22 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pyarrow as pa
-from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from detector.errors import SettingsError
+from detector.tables.reading import open_dataset
 
 TABLES = ("scores", "detections", "runs")
+_LATER = {  # what older versions of this project did not write, and the usual questions ask for
+    "scores": {
+        "attempt": pa.int32(),
+        "segment_index": pa.int32(),
+        "segment_count": pa.int32(),
+        "frames_expected": pa.int32(),
+        "frames_scored": pa.int32(),
+        "error_message": pa.string(),
+    }
+}
 
 # As detector.tables.views has them: of each medium and model the version (file and scorer) that was scored
 # last, and of it each segment's last try.
@@ -42,7 +52,7 @@ def open_tables(root: str) -> duckdb.DuckDBPyConnection:
     for name in TABLES:
         uri = f"{root.rstrip('/')}/{name}"
         try:
-            dataset = DeltaTable(uri).to_pyarrow_dataset()
+            dataset = open_dataset(uri, _LATER.get(name, {}))
         except TableNotFoundError as error:
             raise SettingsError(
                 f"tables.root {root}: no Delta table {name}; run jobs/score.py first"
@@ -56,7 +66,11 @@ def open_arrow(tables: dict[str, pa.Table]) -> duckdb.DuckDBPyConnection:
     """Open Arrow tables with the tables' names and columns, with the same views."""
     connection = _connect()
     for name in TABLES:
-        connection.register(name, tables[name])
+        table = tables[name]
+        for column, kind in _LATER.get(name, {}).items():
+            if column not in table.column_names:
+                table = table.append_column(column, pa.nulls(table.num_rows, kind))
+        connection.register(name, table)
     connection.execute(_CURRENT_VIEWS)
     return connection
 

@@ -15,6 +15,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from detector.media.filesystem import FileAccess
 from detector.models.package import pack_model
 from detector.models.registry import is_registered
+from detector.scoring.decoders import build_limits, build_loader
 from detector.scoring.scorer import Scorer
 from detector.scoring.units import RESULT, UNIT
 from detector.scoring.worker import Worker
@@ -41,10 +42,8 @@ def create_worker(
         signature=scorer.signature,
         settings=scorer.settings,
         labels=scorer.labels,
-        access=access,
-        follow_symlinks=media.follow_symlinks,
-        max_pixels=media.max_pixels,
-        video=media.video,
+        loader=build_loader(scorer, access, media),
+        limits=build_limits(run),
         decode_threads=run.decode_threads,
         gpu_task_cores=_count_gpu_task_cores(spark),
         queue_bytes=run.queue_bytes,

@@ -22,7 +22,9 @@ from pyspark.sql import functions as sf
 from detector.media.filesystem import FileAccess, build_access, name_medium
 from detector.media.listing import list_media
 from detector.models.registry import is_registered
+from detector.redaction import make_safe, make_values_safe
 from detector.scoring.balance import Costs, cut_into_tasks, estimate_costs, order_units
+from detector.scoring.decoders import build_limits
 from detector.scoring.executors import count_slots, create_worker, score_on_executors
 from detector.scoring.manifest import list_manifest
 from detector.scoring.plan import Digests, Plan, make_plan
@@ -85,14 +87,14 @@ def score(spark: SparkSession, settings: ScoreSettings, *, scorer: Scorer | None
         store.read(SCORES),
         digests=digests,
         rescore=settings.run.rescore,
-        segmenter=Segmenter(access, settings.media),
+        segmenter=Segmenter(access, settings.media, build_limits(settings.run)),
         slots=count_slots(spark),
     )
     run = _Run(spark, settings, store, scorer, access, plan, digests, started_at)
     try:
         run.work_off()
     except BaseException as error:
-        run.write_row(f"{type(error).__name__}: {error}"[:2000])
+        run.write_row(make_safe(f"{type(error).__name__}: {error}", settings)[:2000])
         raise
     return run.write_row(None)
 
@@ -299,7 +301,7 @@ def _describe_settings(settings: ScoreSettings) -> str:
     described["media"]["paths"] = [name_medium(path) for path in settings.media.paths]
     if not is_registered(settings.model.uri):
         described["model"]["uri"] = name_medium(settings.model.uri)
-    return json.dumps(described)
+    return json.dumps(make_values_safe(described, settings))
 
 
 def _list_versions(spark: SparkSession) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as sf
 from detector.errors import SettingsError
 from detector.media.filesystem import FileAccess
 from detector.media.listing import stat_media
+from detector.redaction import make_safe
 from detector.settings import MediaSettings
 
 _COLUMNS = ("media_uri", "uri", "path")
@@ -29,14 +30,16 @@ def list_manifest(
     isn't there keeps its row, and fails by name when it is scored.
     """
     manifest = str(media.manifest)
+    shown = make_safe(manifest, manifest)
     try:
         rows = _read(spark, manifest)
     except AnalysisException as error:
-        raise SettingsError(f"media.manifest {manifest} can't be read: {error.getMessage()}") from error
+        reason = make_safe(error.getMessage(), manifest)
+        raise SettingsError(f"media.manifest {shown} can't be read: {reason}") from None
     column = next((name for name in _COLUMNS if name in rows.columns), None)
     if column is None:
         found = ", ".join(rows.columns)
-        raise SettingsError(f"media.manifest {manifest} has no column {' or '.join(_COLUMNS)}; found {found}")
+        raise SettingsError(f"media.manifest {shown} has no column {' or '.join(_COLUMNS)}; found {found}")
     named = rows.select(sf.trim(sf.col(column).cast("string")).alias("uri")).where("uri <> ''").distinct()
     uris = named.toArrow().column("uri").to_pylist()
     return stat_media(sorted(uris), media, access, now=now)

@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from detector.boxes import Letterbox, convert_canvas_to_source
 from detector.errors import MediaError, PredictionError, UnexpectedMediaError
 from detector.models.detections import Detections
+from detector.models.encoding import Pixels
 
-Pixels = NDArray[np.uint8] | bytes
 UnitT = TypeVar("UnitT")
 
 

@@ -4,6 +4,7 @@ Owns the key of a unit and the decision for each listed file. Decision 5 of the 
 scored when its size, time and scorer are new, whatever its age or name.
 """
 
+import re
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -22,6 +23,15 @@ _SCORE, _RECORD = "score", "record"  # what is done with a file; null: nothing, 
 _KEY = ("media_uri", "size_bytes", "modified_at")
 _WAITING = "too_young"
 _VIDEO_NAME = "(?i)\\.(" + "|".join(pattern.removeprefix("*.") for pattern in VIDEO_PATTERNS) + ")$"
+
+
+def is_video(media_uri: str) -> bool:
+    """Tell by its name whether a file is scored as a video.
+
+    >>> is_video("/photos/clip.MP4"), is_video("/photos/mp4.jpg")
+    (True, False)
+    """
+    return re.search(_VIDEO_NAME, media_uri) is not None
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,8 @@ def _to_frame(spark: SparkSession, listed: pa.Table, digests: Digests) -> DataFr
 
 def _read_last_tries(scores: DataFrame, digests: Digests, max_pixels: int) -> DataFrame:
     """Give a row per version and scorer: its tries, and the segments that need no other."""
+    # Tables of an older version may lack attempts: what has none is the first.
+    scores = scores.withColumn("attempt", sf.coalesce("attempt", sf.lit(0)))
     last = sf.max_by(sf.struct("status", "error_class", "width_px", "height_px", "segment_count"), "attempt")
     status, error_class = sf.col("last.status"), sf.col("last.error_class")
     pixels = sf.col("last.width_px").cast("long") * sf.col("last.height_px")

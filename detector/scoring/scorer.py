@@ -16,6 +16,7 @@ from detector.models.inputs import choose_canvas_hw
 from detector.models.naming import name_model, name_version
 from detector.models.package import compute_digest, compute_size
 from detector.models.signature import ModelSignature, read_signature
+from detector.models.signing import check_signature
 from detector.models.source import find_model
 from detector.settings import ModelSettings, VideoSettings
 
@@ -68,7 +69,7 @@ class Scorer:
 
 
 def load_scorer(settings: ModelSettings) -> Scorer:
-    """Find the model, read its signature and labels, check what it holds and that it is the one pinned.
+    """Find the model, read its interface and labels, check what it holds, its signature and its digest.
 
     Raises ``ModelError`` or ``LabelMapError``, by name.
     """
@@ -77,6 +78,7 @@ def load_scorer(settings: ModelSettings) -> Scorer:
     # What the workers get; the registry's URI, which may hold a password, isn't for them.
     named = {"name": source.name, "version": source.version, "registry_uri": None}
     settings = settings.model_copy(update=named)
+    check_signature(path, settings.public_key, settings.signature)
     signature = read_signature(path)
     check_model(path, settings.trust_ops)
     choose_canvas_hw(signature.input, settings)  # refuses a model.input_hw that the model can't take

@@ -3,8 +3,9 @@
 Owns that stage. Reads no pixels: a demux of the file tells its frames' times and its keyframes.
 """
 
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,10 +15,10 @@ from pyspark.sql import types as t
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from detector.errors import MediaError, UnexpectedMediaError
-from detector.media.filesystem import FileAccess, open_content
-from detector.media.video.index import read_index
+from detector.media.filesystem import FileAccess
 from detector.media.video.sampling import parse_sampling
-from detector.media.video.segments import cut_into_segments
+from detector.scoring.decoders import Ask, DecodeLimits, open_decoders
+from detector.scoring.indexer import Indexer, ListedVideo
 from detector.scoring.units import FILE, UNIT
 from detector.settings import MediaSettings
 
@@ -27,22 +28,24 @@ _SEGMENTED = t.StructType([field for field in UNIT if field.name != "score_id"])
 
 @dataclass(frozen=True)
 class Segmenter:
-    """What an executor needs to index videos; travels by pickle."""
+    """What an executor needs to index videos; travels by pickle. ``limits``: of the process it's done in."""
 
     access: FileAccess
     media: MediaSettings
+    limits: DecodeLimits | None
 
     def segment(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Give the segments of each video of plan batches; one row with an error for one without any."""
         schema = to_arrow_schema(_SEGMENTED)
+        ask = open_decoders(self._build_indexer(), self.limits)
         for batch in batches:
             for video in batch.to_pylist():
-                yield pa.RecordBatch.from_pylist(self._explain(video), schema=schema)
+                yield pa.RecordBatch.from_pylist(self._explain(ask, video), schema=schema)
 
-    def _explain(self, video: dict[str, Any]) -> list[dict[str, Any]]:
+    def _explain(self, ask: Ask, video: dict[str, Any]) -> list[dict[str, Any]]:
         empty = dict.fromkeys(_SEGMENTED.names) | video
         try:
-            return [empty | segment for segment in self._cut(video)]
+            return [empty | segment for segment in _cut(ask, video)]
         except MediaError as error:
             refused = error
         except Exception as error:  # noqa: BLE001 (whatever a demuxer raises is this file's row, not the job's end)
@@ -50,25 +53,25 @@ class Segmenter:
         size = {"width_px": refused.width_px, "height_px": refused.height_px}
         return [empty | size | {"error_class": refused.error_class(), "error_message": str(refused)}]
 
-    def _cut(self, video: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        settings = self.media.video
-        with open_content(
-            video["media_uri"],
-            size_bytes=video["size_bytes"],
-            modified_at=video["modified_at"],
+    def _build_indexer(self) -> Indexer:
+        video = self.media.video
+        return Indexer(
             access=self.access,
             follow_symlinks=self.media.follow_symlinks,
-        ) as file:
-            index = read_index(file, stream=settings.stream, max_pixels=self.media.max_pixels)
-        segments = cut_into_segments(
-            index,
-            segment_s=settings.segment_s,
-            start_s=settings.start_s,
-            end_s=settings.end_s,
-            sampling=parse_sampling(settings.sample),
+            max_pixels=self.media.max_pixels,
+            sampling=parse_sampling(video.sample),
+            stream=video.stream,
+            segment_s=video.segment_s,
+            start_s=video.start_s,
+            end_s=video.end_s,
         )
-        for segment in segments:
-            yield {"segment": asdict(segment), "width_px": index.width_px, "height_px": index.height_px}
+
+
+def _cut(ask: Ask, video: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    listed = ListedVideo(video["media_uri"], video["size_bytes"], video["modified_at"])
+    for size, segments in ask(listed, video["size_bytes"]):
+        for segment in json.loads(bytes(segments)):
+            yield {"segment": segment, **size}
 
 
 def cut_videos(videos: DataFrame, count: int, segmenter: Segmenter, slots: int) -> DataFrame:

@@ -64,12 +64,13 @@ def register_detect_objects(
 
 
 def _detect_in_order(worker: Worker, contents: Iterator[bytes | None]) -> Iterator[pd.Series]:
+    load_source = worker.open_loader()
     predictor = worker.load_predictor()
 
     def load(unit: tuple[int, bytes | None]) -> Iterator[LoadedFrame]:
         if not unit[1]:
             raise EmptyMediaError("there are no bytes")
-        yield worker.load_content(unit[1], predictor)
+        yield from load_source(unit[1])
 
     outcomes = run_pipeline(
         enumerate(contents), load, predictor, threads=worker.count_threads(), queue_bytes=worker.queue_bytes

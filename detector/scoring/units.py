@@ -1,13 +1,11 @@
-"""A unit of work, and how units and their results travel between Spark and the worker as Arrow.
+"""How units and their results travel between Spark and the worker as Arrow.
 
 Owns both Arrow layouts. A unit is an image or a segment of a video; its result is the part of its
 ``scores`` row that only the worker knows.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,27 +16,8 @@ from detector.labels import LabelMap
 from detector.media.video.segments import Segment
 from detector.models.detections import Detections
 from detector.scoring.pipeline import MediaFacts, Outcome, ScoredFrame
+from detector.scoring.unit import Unit
 from detector.tables.schemas import DETECTION, FRAME
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One thing to score: the file as it was listed, and the key its row gets.
-
-    A video has a ``segment`` and the (width, height) of its upright picture, or the class and message of
-    the ``refusal`` that its index ended with.
-    """
-
-    score_id: str
-    media_uri: str
-    media_kind: Literal["image", "video"]
-    size_bytes: int | None
-    modified_at: datetime | None
-    attempt: int
-    segment: Segment | None = None
-    size_px: tuple[int, int] | None = None
-    refusal: tuple[str, str] | None = None
-
 
 FILE = t.StructType(
     [

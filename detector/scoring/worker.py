@@ -5,11 +5,9 @@ Travels to the executors by pickle, so it holds settings and handles, never a mo
 """
 
 import gc
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,16 +15,14 @@ from pyspark import Broadcast, TaskContext
 
 from detector.errors import find_media_error
 from detector.labels import LabelMap
-from detector.media.decoding import decode_image
-from detector.media.filesystem import FileAccess, open_content, read_content
-from detector.media.video.frames import VideoFrame, read_frames
-from detector.media.video.sampling import parse_sampling
-from detector.media.video.segments import Segment
 from detector.models.package import unpack_model
 from detector.models.signature import ModelSignature
-from detector.scoring.pipeline import LoadedFrame, MediaFacts, run_pipeline
-from detector.scoring.units import Unit, build_result_batch, read_units
-from detector.settings import ModelSettings, VideoSettings
+from detector.scoring.decoders import Ask, DecodeLimits, open_decoders
+from detector.scoring.loader import Loader, finish_frame, read_frame
+from detector.scoring.pipeline import LoadedFrame, run_pipeline
+from detector.scoring.unit import Unit
+from detector.scoring.units import build_result_batch, read_units
+from detector.settings import ModelSettings
 
 if TYPE_CHECKING:
     from detector.models.predictor import Predictor
@@ -41,6 +37,7 @@ class Worker:
     """Everything that a worker process needs to score units.
 
     The model comes as ``archive`` (its packed bytes, broadcast) or, where that is None, from ``model_uri``.
+    ``limits``: of the processes that decode, None for decoding beside the model.
     """
 
     scorer_digest: str
@@ -50,20 +47,19 @@ class Worker:
     signature: ModelSignature
     settings: ModelSettings
     labels: LabelMap
-    access: FileAccess
-    follow_symlinks: bool
-    max_pixels: int
-    video: VideoSettings
+    loader: Loader
+    limits: DecodeLimits | None
     decode_threads: int | None
     gpu_task_cores: int
     queue_bytes: int
 
     def score(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Score the units of plan batches; give Arrow batches of ``RESULT``, each unit in one row."""
+        load = self.open_loader()  # first: the decoders start while the model loads
         predictor = self.load_predictor()
         outcomes = run_pipeline(
             read_units(iter(batches)),
-            partial(self._load, predictor),
+            load,
             predictor,
             threads=self.count_threads(),
             queue_bytes=self.queue_bytes,
@@ -105,56 +101,20 @@ class Worker:
             gc.freeze()
         return _loaded[self.scorer_digest]
 
-    def load_content(self, content: bytes, predictor: "Predictor") -> LoadedFrame:
-        """Decode an image's bytes into what the model takes."""
-        decoded = decode_image(content, max_pixels=self.max_pixels, canvas_hw=predictor.canvas_hw)
-        height, width = decoded.pixels.shape[:2]
-        facts = MediaFacts(decoded.width_px, decoded.height_px, hashlib.sha256(content).hexdigest())
-        return LoadedFrame(predictor.prepare(decoded.pixels), (height, width), decoded.letterbox, facts)
+    def open_loader(self) -> Callable[[Unit | bytes], Iterator[LoadedFrame]]:
+        """Give the function that decodes a unit, or an image's bytes, to what the model takes."""
+        ask = open_decoders(replace(self.loader, codec_threads=self.count_codec_threads()), self.limits)
+
+        def load(source: Unit | bytes) -> Iterator[LoadedFrame]:
+            for frame in _ask(ask, source):
+                yield finish_frame(frame, self.signature.input.kind)
+
+        return load
 
     def release(self) -> None:
         """End the model's broadcast; on the driver, when no task will need it again."""
         if self.archive is not None:
             self.archive.destroy()
-
-    def _load(self, predictor: "Predictor", unit: Unit) -> Iterator[LoadedFrame]:
-        if unit.refusal is not None:
-            error_class, message = unit.refusal
-            raise find_media_error(error_class)(message)
-        if unit.segment is not None:
-            yield from self._load_segment(predictor, unit, unit.segment)
-        else:
-            yield self._load_image(predictor, unit)
-
-    def _load_image(self, predictor: "Predictor", unit: Unit) -> LoadedFrame:
-        content = read_content(
-            unit.media_uri,
-            size_bytes=unit.size_bytes,
-            modified_at=unit.modified_at,
-            access=self.access,
-            follow_symlinks=self.follow_symlinks,
-        )
-        return self.load_content(content, predictor)
-
-    def _load_segment(self, predictor: "Predictor", unit: Unit, segment: Segment) -> Iterator[LoadedFrame]:
-        with open_content(
-            unit.media_uri,
-            size_bytes=unit.size_bytes,
-            modified_at=unit.modified_at,
-            access=self.access,
-            follow_symlinks=self.follow_symlinks,
-        ) as file:
-            frames = read_frames(
-                file,
-                segment,
-                sampling=parse_sampling(self.video.sample),
-                canvas_hw=predictor.canvas_hw,
-                stream=self.video.stream,
-                max_pixels=self.max_pixels,
-                codec_threads=self.count_codec_threads(),
-            )
-            for frame in frames:
-                yield _to_loaded(frame, predictor)
 
     def _read_archive(self) -> bytes:
         if self.archive is None:
@@ -162,16 +122,13 @@ class Worker:
         return self.archive.value
 
 
-def _to_loaded(frame: VideoFrame, predictor: "Predictor") -> LoadedFrame:
-    height, width = frame.pixels.shape[:2]
-    return LoadedFrame(
-        predictor.prepare(frame.pixels),
-        (height, width),
-        frame.letterbox,
-        MediaFacts(frame.width_px, frame.height_px, None),
-        frame.frame_index,
-        frame.time_s,
-    )
+def _ask(ask: Ask, source: Unit | bytes) -> Iterator[LoadedFrame]:
+    if isinstance(source, Unit) and source.refusal is not None:
+        error_class, message = source.refusal
+        raise find_media_error(error_class)(message)
+    size_bytes = source.size_bytes if isinstance(source, Unit) else None
+    for facts, pixels in ask(source, size_bytes):
+        yield read_frame(facts, pixels)
 
 
 def find_task_resources(gpu_task_cores: int) -> tuple[str | None, int]:

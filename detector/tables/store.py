@@ -12,12 +12,15 @@ from functools import partial
 from pathlib import Path
 
 from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as sf
 
 from detector.errors import SettingsError
 from detector.settings import TableSettings
 from detector.tables.conflicts import retry_on_conflict
 from detector.tables.detections import flatten_scores
+from detector.tables.evolution import list_lacking
 from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, THRESHOLDS, Column, Table
 
 
@@ -33,20 +36,26 @@ class TableStore:
     def create(self, tables: Iterable[Table] = ALL_TABLES) -> None:
         """Make the tables that aren't there yet, with comments and clustering; several may do so at once.
 
-        A table of an older version of this project gets the columns that it lacks.
+        A table of an older version of this project gets the columns that it lacks; its rows have null there.
+        Raises ``SettingsError`` when a column is of another type, before anything is changed.
         """
         if self.schema is not None:
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {_quote(self.schema)}")
-        for table in tables:
-            if self.has(table):
-                retry_on_conflict(partial(self._add_columns, table))
-            else:
+        lacking = {table: self._list_lacking(table) if self.has(table) else None for table in tables}
+        for table, missing in lacking.items():
+            if missing is None:
                 retry_on_conflict(partial(self._create, table))
+            elif missing:
+                retry_on_conflict(partial(self._add_columns, table))
 
     def read(self, table: Table) -> DataFrame:
-        """Read a table as it stands now, its columns in the schema's order; no action runs."""
+        """Read a table as it stands now, its columns in the schema's order; no action runs.
+
+        Columns that an older version of this project did not write are null.
+        """
         frame = self.spark.table(self.name_of(table))
-        return frame.select(*table.column_names)
+        lacking = {c.name: sf.lit(None).cast(c.type) for c in table.columns if c.name not in frame.columns}
+        return frame.withColumns(lacking).select(*table.column_names)
 
     def insert_new_scores(self, scores: DataFrame) -> int:
         """Insert the rows of ``scores`` whose score_id the table has not; return how many that were.
@@ -119,10 +128,18 @@ class TableStore:
         )
 
     def _add_columns(self, table: Table) -> None:
-        there = set(self.spark.table(self.name_of(table)).columns)
-        missing = [_define(column, nullable=True) for column in table.columns if column.name not in there]
-        if missing:
+        missing = [_define(column, nullable=True) for column in self._list_lacking(table)]
+        if not missing:
+            return
+        try:
             self.spark.sql(f"ALTER TABLE {self.name_of(table)} ADD COLUMNS ({', '.join(missing)})")
+        except AnalysisException:
+            if self._list_lacking(table):  # else another run was quicker
+                raise
+
+    def _list_lacking(self, table: Table) -> list[Column]:
+        name = self.name_of(table)
+        return list_lacking(self.spark.table(name).schema, table, name)
 
     def _append(self, rows: DataFrame, table: Table) -> None:
         writer = rows.write.format("delta").mode("append")

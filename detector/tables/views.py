@@ -62,9 +62,10 @@ def create_views(store: TableStore, *, default_threshold: float = DEFAULT_THRESH
     """Make the views and return their names; over a folder also the tables themselves.
 
     ``detections_above_threshold`` are those of at least their class's newest threshold for their model, or of
-    ``default_threshold`` for classes without one. The table ``thresholds`` is made where it isn't there.
+    ``default_threshold`` for classes without one. The table ``thresholds`` is made where it isn't there;
+    tables of an older version get the columns that they lack.
     """
-    store.create([THRESHOLDS])
+    store.create([THRESHOLDS, *(table for table in _TABLES if store.has(table))])
     names = {table.name: store.name_of(table) for table in _TABLES}
     for name, query in _VIEWS.items():
         filled = query.format(**names, default_threshold=float(default_threshold))

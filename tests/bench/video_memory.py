@@ -66,7 +66,9 @@ def score(file: Path) -> int:
         "size_bytes": None,
         "modified_at": None,
     }
-    batches = Segmenter(worker.access, media).segment([pa.RecordBatch.from_pylist([listed])])
+    batches = Segmenter(worker.loader.access, media, worker.limits).segment(
+        [pa.RecordBatch.from_pylist([listed])]
+    )
     rows = [row for batch in batches for row in batch.to_pylist()]
     units = [{"score_id": str(number), **row} for number, row in enumerate(rows)]
     column = pa.array([units], pa.list_(pa.struct(list(to_arrow_schema(UNIT)))))
@@ -77,6 +79,7 @@ def score(file: Path) -> int:
 def create_worker(media: "MediaSettings") -> "Worker":
     """Make a worker for the demo's model, as an executor has it."""
     from detector.media.filesystem import build_access
+    from detector.scoring.decoders import build_limits, build_loader
     from detector.scoring.scorer import load_scorer
     from detector.scoring.worker import Worker
     from detector.settings import ModelSettings, RunSettings
@@ -90,10 +93,8 @@ def create_worker(media: "MediaSettings") -> "Worker":
         signature=scorer.signature,
         settings=scorer.settings,
         labels=scorer.labels,
-        access=build_access([]),
-        follow_symlinks=media.follow_symlinks,
-        max_pixels=media.max_pixels,
-        video=media.video,
+        loader=build_loader(scorer, build_access([]), media),
+        limits=build_limits(run),
         decode_threads=run.decode_threads,
         gpu_task_cores=0,
         queue_bytes=run.queue_bytes,

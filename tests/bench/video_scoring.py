@@ -25,6 +25,7 @@ from video_clips import PROJECT, VIDEOS, repeat_clip
 from detector.media.filesystem import build_access
 from detector.media.listing import list_media
 from detector.scoring.balance import cut_into_tasks, estimate_costs, order_units
+from detector.scoring.decoders import build_limits
 from detector.scoring.executors import count_slots, create_worker, score_on_executors
 from detector.scoring.plan import Digests, make_plan
 from detector.scoring.scorer import load_scorer
@@ -79,7 +80,7 @@ def measure(
         spark.createDataFrame([], SCORES.schema),
         digests=Digests(scorer.digest, scorer.compute_video_digest(media.video)),
         rescore=False,
-        segmenter=Segmenter(build_access([]), media),
+        segmenter=Segmenter(build_access([]), media, build_limits(RunSettings())),
         slots=slots,
     )
     units = order_units(plan.units)

@@ -118,3 +118,10 @@ def test_a_folder_s_table_is_read_without_spark(tmp_path):
     assert len(gather_recorded(read_scores(str(tmp_path), URIS), URIS).results) == 2
     with pytest.raises(SettingsError, match=r"no Delta table scores; run jobs/score\.py first"):
         read_scores(str(tmp_path / "none"), URIS)
+
+
+def test_boxes_that_maintenance_took_are_told():
+    """A picture whose boxes expired is not one in which nothing was found."""
+    table = make_table(make_row("/photos/a.jpg", 0.9), make_row("/photos/b.jpg", frames=None))
+    with pytest.raises(EvaluationError, match=r"1 of 2 pictures have been taken out.*b\.jpg.*rescore"):
+        gather_recorded(table, URIS)

@@ -14,7 +14,14 @@ from detector.errors import (
     SettingsError,
     UnreadableMediaError,
 )
-from detector.media.filesystem import EPOCH, FileAccess, build_access, name_medium, read_content
+from detector.media.filesystem import (
+    EPOCH,
+    FileAccess,
+    build_access,
+    name_medium,
+    open_content,
+    read_content,
+)
 
 
 def read(path, *, size_bytes=None, modified_at=None, follow_symlinks=False) -> bytes:
@@ -147,6 +154,45 @@ def test_symbolic_links_are_followed_when_told(tmp_path):
     with pytest.raises(UnreadableMediaError):
         read(tmp_path / "link.jpg")
     assert read(tmp_path / "link.jpg", follow_symlinks=True) == b"abc"
+
+
+@pytest.mark.parametrize("given", ["photos", "photos/*/a.jpg", "photos/[x]", "."])
+def test_folder_that_became_a_link_is_not_followed(tmp_path, monkeypatch, given):
+    """Listed as a folder, swapped for a link to a twin outside with the same size and time: it's not read."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/[x]/day", "twin"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.jpg").write_bytes(b"abc")
+    access, path = build_access([given]), tmp_path / "photos" / "[x]" / "day" / "a.jpg"
+    options = {"size_bytes": 3, "modified_at": None, "access": access}
+    assert read_content(str(path), follow_symlinks=False, **options) == b"abc"
+    path.parent.rename(tmp_path / "gone")
+    path.parent.symlink_to(tmp_path / "twin")
+    with pytest.raises(MediaNotFoundError):
+        read_content(str(path), follow_symlinks=False, **options)
+    with pytest.raises(MediaNotFoundError), open_content(str(path), follow_symlinks=False, **options):
+        raise AssertionError("opened")
+    assert read_content(str(path), follow_symlinks=True, **options) == b"abc"
+
+
+def test_given_folder_may_be_a_link(tmp_path):
+    """And so may what lies above it; as it's listed, so it's read."""
+    (tmp_path / "real" / "day").mkdir(parents=True)
+    (tmp_path / "real" / "day" / "a.jpg").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("real")
+    for given in ("link", "link/day", "link/day/a.jpg", "link/*"):
+        access = build_access([str(tmp_path / given)])
+        path = str(tmp_path / "link" / "day" / "a.jpg")
+        content = read_content(path, size_bytes=3, modified_at=None, access=access, follow_symlinks=False)
+        assert content == b"abc"
+
+
+def test_signed_address_in_a_manifest_loses_its_signature():
+    """A question mark in a key stays; the options of a signed address never get into a media_uri."""
+    assert name_medium("s3://bucket/q?x=1.jpg", has_options=False) == "s3://bucket/q?x=1.jpg"
+    for options in ("sv=2024-01-01&sig=hush", "X-Amz-Signature=hush", "AWSAccessKeyId=hush&Signature=hush"):
+        signed = f"abfss://c@account.dfs.core.windows.net/a.jpg?{options}"
+        assert name_medium(signed, has_options=False) == "abfss://c@account.dfs.core.windows.net/a.jpg"
 
 
 def test_time_must_be_aware(tmp_path):

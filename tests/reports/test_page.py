@@ -99,7 +99,7 @@ def test_missing_and_remote_pictures_are_not_embedded(tmp_path):
 def test_page_stops_growing(tmp_path, monkeypatch):
     """When the page is full, further pictures are left out."""
     monkeypatch.setattr(picture_module, "MAX_PAGE_BYTES", 5)
-    (tmp_path / "picture").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "picture").write_bytes(b"BM!")
     embedder = Embedder()
-    assert embedder.embed(str(tmp_path / "picture"), 3)[0] == "data:image/jpeg;base64,/9j/"
+    assert embedder.embed(str(tmp_path / "picture"), 3)[0] == "data:image/bmp;base64,Qk0h"
     assert embedder.embed(str(tmp_path / "picture"), 3) == (None, "too large to embed")

@@ -59,7 +59,7 @@ def plan_for(spark):
             digests=Digests("s", "v"),
             rescore=rescore,
             segmenter=Segmenter(
-                build_access([]), MediaSettings(max_pixels=max_pixels, video=VideoSettings(segment_s=1))
+                build_access([]), MediaSettings(max_pixels=max_pixels, video=VideoSettings(segment_s=1)), None
             ),
             slots=2,
         )

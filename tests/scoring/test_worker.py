@@ -10,10 +10,11 @@ from detector.models import predictor as predictor_module
 from detector.models.detections import Detections
 from detector.models.package import pack_model
 from detector.scoring import worker as worker_module
+from detector.scoring.decoders import build_limits, build_loader
 from detector.scoring.scorer import load_scorer
 from detector.scoring.units import RESULT, UNIT
 from detector.scoring.worker import Worker
-from detector.settings import ModelSettings, VideoSettings
+from detector.settings import MediaSettings, ModelSettings, RunSettings
 
 from .conftest import DEMO_LABELS, DEMO_MODEL
 
@@ -22,11 +23,6 @@ class OneBox:
     """Finds one box of class 4 in every picture."""
 
     batch_size = 2
-    canvas_hw = None
-
-    def prepare(self, image):
-        """Take pictures as they are."""
-        return image
 
     def predict(self, inputs, image_hws):
         """Answer as a model would."""
@@ -71,10 +67,8 @@ def make_worker(archive, **changes):
         signature=scorer.signature,
         settings=scorer.settings,
         labels=scorer.labels,
-        access=build_access([]),
-        follow_symlinks=False,
-        max_pixels=10**6,
-        video=VideoSettings(),
+        loader=build_loader(scorer, build_access([]), MediaSettings(max_pixels=10**6)),
+        limits=build_limits(RunSettings()),
         decode_threads=2,
         gpu_task_cores=0,
         queue_bytes=10**6,

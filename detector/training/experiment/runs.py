@@ -16,6 +16,7 @@ import yaml
 
 from detector.errors import TrainingError
 from detector.models.registry import hide_secrets, import_mlflow, name_failures
+from detector.redaction import make_safe
 from detector.training.experiment.environment import describe_environment
 from detector.training.experiment.experiments import Experiment
 from detector.training.train_settings import TrainSettings
@@ -136,7 +137,7 @@ def start_run(
         run.end("KILLED")
         raise
     except BaseException as error:
-        run.set_tag("error", f"{type(error).__name__}: {error}")
+        run.set_tag("error", make_safe(f"{type(error).__name__}: {error}", experiment.tracking_uri))
         run.end("FAILED")
         raise
     run.end("FINISHED")

@@ -19,6 +19,7 @@ import yaml
 from detector.errors import SettingsError
 from detector.labels import LabelMap, write_label_map
 from detector.models.package import compute_digest
+from detector.redaction import make_values_safe
 from detector.training.export.saved_model import export_saved_model
 from detector.training.families.family import Detector
 from detector.training.train_settings import TrainSettings
@@ -35,7 +36,7 @@ def write_package(detector: Detector, labels: LabelMap, settings: TrainSettings,
     export_saved_model(detector, settings.export, folder / SAVED_MODEL)
     detector.model.save_weights(folder / WEIGHTS)
     write_label_map(labels, folder / LABEL_MAP)
-    content = settings.model_dump(mode="json", exclude={"config"}, by_alias=True)
+    content = make_values_safe(settings.model_dump(mode="json", exclude={"config"}, by_alias=True))
     (folder / SETTINGS).write_text(
         yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
     )

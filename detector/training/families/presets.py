@@ -82,14 +82,21 @@ def find_preprocessing(place: str, *, otherwise: Preprocessing = "zero_to_one_st
     """Find what a preset's pixels are multiplied by and what is added.
 
     A preset without an image converter was saved from a bare backbone; ``otherwise`` is what such a one is
-    taken to have learnt on: pixels standardised by ImageNet's means, as KerasHub's own ResNets have.
+    taken to have learnt on: pixels standardised by ImageNet's means, as KerasHub's own ResNets have. Raises
+    ``ModelError`` for a converter that can't be loaded.
     """
     import keras_hub
     from keras_hub.src.utils.preset_utils import IMAGE_CONVERTER_CONFIG_FILE, check_file_exists
 
     if not check_file_exists(place, IMAGE_CONVERTER_CONFIG_FILE):
         return lambda pixels: preprocess_pixels(pixels, otherwise)
-    converter = keras_hub.layers.ImageConverter.from_preset(place)
+    try:
+        converter = keras_hub.layers.ImageConverter.from_preset(place)
+    except Exception as error:  # the classes of open_preset's, and those of whatever the file names
+        text = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"{place}: its image converter can't be loaded ({type(error).__name__}: {text})"
+        ) from error
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset
     return lambda pixels: scale_pixels(pixels, scale, offset)

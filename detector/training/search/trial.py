@@ -23,6 +23,7 @@ from typing import Any, NoReturn, Protocol
 from detector.errors import TrainingError
 from detector.models.package import compute_size
 from detector.models.signature import locate_model
+from detector.redaction import make_safe
 from detector.training.experiment.experiments import open_experiment
 from detector.training.experiment.runs import RunStoppedError, TrackedRun, start_run
 from detector.training.search.study import STUDY_NAME, build_pruner, open_storage
@@ -188,8 +189,9 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 (whatever the work raises is the trial's failure)
         import traceback
 
-        traceback.print_exc()
-        words = " ".join(str(error).split())
+        known = [task.settings, task.pruner_settings]
+        print(make_safe(traceback.format_exc(), known), file=sys.stderr)  # noqa: T201 (the trial's log)
+        words = " ".join(make_safe(error, known).split())
         print(f"{type(error).__name__}: {words}", file=sys.stderr, flush=True)  # noqa: T201 (the log's last line)
         return 1
     return 0
