@@ -75,6 +75,7 @@ mutation: setup ## change guard, tables and plan in small ways, and count the ch
 	  ( cd build/mutation/copy && export PYTHONPATH="$$PWD" && uv="$(CURDIR)/$(COSMIC_RAY)" && set -e && \
 	    $$uv cosmic-ray init conf/mutation/$$part.toml ../$$part.sqlite && \
 	    $$uv cr-filter-operators ../$$part.sqlite conf/mutation/$$part.toml && \
+	    $$uv cosmic-ray baseline conf/mutation/$$part.toml && \
 	    $$uv cosmic-ray exec conf/mutation/$$part.toml ../$$part.sqlite && \
 	    echo "$$part: per cent of the changes that no test found:" && $$uv cr-rate ../$$part.sqlite ) || exit 1; \
 	done
