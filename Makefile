@@ -62,11 +62,27 @@ soak: setup ## kill scoring runs at random moments, and let two race, many times
 
 audit: setup ## ask PyPI for known faults of every locked package; needs its JSON pages, which mirrors may lack
 	@mkdir -p build
-	$(UV) export --locked --quiet --no-emit-project --no-dev --extra train --extra garden --output-file build/locked.txt
+	$(UV) export --locked --quiet --no-emit-project --no-dev --extra spark --extra signing --extra train --extra garden --output-file build/locked.txt
 	$(UV) tool run pip-audit --requirement build/locked.txt --require-hashes --disable-pip --strict
 
 deploy-check: setup ## check every file under conf/: settings, cloud, cluster and container files
 	$(BIN)/pytest tests/deploy
+
+MUTATED := guard store plan
+COSMIC_RAY := $(UV) tool run --quiet --from cosmic-ray==8.7.0
+
+mutation: setup ## change guard, tables and plan in small ways, and count the changes that their tests find: hours
+	rm -rf build/mutation
+	mkdir -p build/mutation/copy
+	git archive HEAD | tar -x -C build/mutation/copy
+	for part in $(MUTATED); do \
+	  ( cd build/mutation/copy && export PYTHONPATH="$$PWD" && uv="$(CURDIR)/$(COSMIC_RAY)" && set -e && \
+	    $$uv cosmic-ray init conf/mutation/$$part.toml ../$$part.sqlite && \
+	    $$uv cr-filter-operators ../$$part.sqlite conf/mutation/$$part.toml && \
+	    $$uv cosmic-ray baseline conf/mutation/$$part.toml && \
+	    $$uv cosmic-ray exec conf/mutation/$$part.toml ../$$part.sqlite && \
+	    echo "$$part: per cent of the changes that no test found:" && $$uv cr-rate ../$$part.sqlite ) || exit 1; \
+	done
 
 train-demo: setup ## train a small model on drawn pictures, and show how good it is
 	$(BIN)/python jobs/demo_pictures.py --annotated --count 300 --out build/train-demo/pictures

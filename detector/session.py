@@ -51,6 +51,7 @@ def open_session(
         require_usable(given, os.environ.get(_RUNTIME))
         return given
     _point_to_java_and_python()
+    _stay_on_this_machine(master or dict(conf or {}).get("spark.master"))
     session = _start(app_name, master, dict(conf or {}))
     session.sparkContext.setLogLevel("ERROR")
     require_usable(session)
@@ -77,6 +78,13 @@ def _point_to_java_and_python() -> None:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # else spark-submit has started a JVM already
         os.environ["JAVA_HOME"] = str(find_java().resolve().parent.parent)
+
+
+def _stay_on_this_machine(master: str | None) -> None:
+    # Else Spark asks a name service for the name of this machine's own address. A cluster needs the address.
+    may_be_configured = {"SPARK_HOME", "SPARK_CONF_DIR"} & os.environ.keys()
+    if master.startswith("local[") if master else not may_be_configured:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 
 
 def _start(app_name: str, master: str | None, conf: dict[str, str]) -> SparkSession:

@@ -21,7 +21,8 @@ OF_TESTS = (
     "MLFLOW_",
     "DO_NOT_TRACK",
     "BUILD",
-)  # MLflow is quiet under these
+    "SPARK_",
+)  # what MLflow is quiet under, and `make` sets
 CALLS = "connect,sendto,sendmsg,sendmmsg"
 PORT = re.compile(r"sin6?_port=htons\((\d+)\)")
 ADDRESS = re.compile(r'inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)"')

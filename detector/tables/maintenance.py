@@ -12,9 +12,10 @@ from pyspark.sql import DataFrame
 
 from detector.errors import SettingsError
 from detector.tables.conflicts import retry_on_conflict
+from detector.tables.creation import write_literal
 from detector.tables.maintain_settings import ForgetSettings, MaintainSettings, RetainSettings
 from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, Table
-from detector.tables.store import TableStore, write_literal
+from detector.tables.store import TableStore
 from detector.tables.views import select_current_scores
 
 _NEEDED = (SCORES, DETECTIONS, RUNS)

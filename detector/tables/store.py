@@ -19,6 +19,7 @@ from pyspark.sql import functions as sf
 from detector.errors import SettingsError
 from detector.settings import TableSettings
 from detector.tables.conflicts import retry_on_conflict
+from detector.tables.creation import create_table, define_column
 from detector.tables.detections import flatten_scores
 from detector.tables.evolution import list_lacking
 from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES, THRESHOLDS, Column, Table
@@ -121,14 +122,11 @@ class TableStore:
         return f"{self.root}/{table.name}"
 
     def _create(self, table: Table) -> None:
-        columns = ", ".join(_define(column, nullable=column.nullable) for column in table.columns)
-        self.spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {self.name_of(table)} ({columns}) USING delta "
-            f"CLUSTER BY ({', '.join(table.clustered_by)}) COMMENT {write_literal(table.comment)}"
-        )
+        folder = self._folder_of(table) if self.schema is None else None
+        create_table(self.spark, self.name_of(table), table, folder)
 
     def _add_columns(self, table: Table) -> None:
-        missing = [_define(column, nullable=True) for column in self._list_lacking(table)]
+        missing = [define_column(column, nullable=True) for column in self._list_lacking(table)]
         if not missing:
             return
         try:
@@ -173,22 +171,6 @@ def open_store(spark: SparkSession, settings: TableSettings) -> TableStore:
         root = str(Path(root).absolute())
     checkpoints = settings.checkpoints or f"{root}/_checkpoints"
     return TableStore(spark, root, settings.schema_, checkpoints)
-
-
-def _define(column: Column, *, nullable: bool) -> str:
-    return (
-        f"{column.name} {column.type.simpleString()}{'' if nullable else ' NOT NULL'} "
-        f"COMMENT {write_literal(column.comment)}"
-    )
-
-
-def write_literal(text: str) -> str:
-    r"""Write text as SQL's string.
-
-    >>> print(write_literal("o'lake"))
-    'o\'lake'
-    """
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _quote(name: str) -> str:

@@ -19,6 +19,7 @@ CHECKS = {
     "conf/demo/*": "tests/scoring/conftest.py",
     "conf/docker/*": "tests/deploy/test_*docker*.py",
     "conf/maintain.yaml": "tests/deploy/test_settings_files.py",
+    "conf/mutation/*": "tests/deploy/test_mutation_files.py",
     "conf/nightly/*": "tests/deploy/test_*nightly*.py",
     "conf/score.yaml": "tests/deploy/test_settings_files.py",
     "conf/serve.yaml": "tests/deploy/test_settings_files.py",

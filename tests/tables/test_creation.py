@@ -1,0 +1,67 @@
+"""Making tables beside a run that makes them too, or that was killed while it did."""
+
+import threading
+
+import deltalake
+import pytest
+
+from detector.errors import SettingsError
+from detector.settings import TableSettings
+from detector.tables import creation
+from detector.tables.schemas import SCORES
+from detector.tables.store import open_store
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture
+def store(spark, tmp_path, monkeypatch):
+    """Give a store in a folder that isn't there yet, which waits for nobody for long."""
+    monkeypatch.setattr(creation, "_PATIENCE_S", 0.5)
+    return open_store(spark, TableSettings(root=str(tmp_path / "o'lake")))
+
+
+def test_a_run_killed_while_it_made_a_table_does_not_block_the_next(store, tmp_path):
+    """The folder of the log, and a commit that was never finished: the table is made, with all that it has."""
+    log = tmp_path / "o'lake" / "scores" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / ".00000000000000000000.json.abc.tmp").write_text("half")
+    store.create([SCORES])
+    store.create([SCORES])
+    found = deltalake.DeltaTable(f"{store.root}/scores")
+    assert found.metadata().description == SCORES.comment
+    assert {f.name: f.metadata["comment"] for f in found.schema().fields} == {
+        c.name: c.comment for c in SCORES.columns
+    }
+    [detail] = store.open(SCORES).detail().select("clusteringColumns").collect()
+    assert tuple(detail.clusteringColumns) == SCORES.clustered_by
+
+
+def test_a_folder_of_other_files_is_refused(store, tmp_path):
+    """By its name and a file's, and nothing is written into it."""
+    folder = tmp_path / "o'lake" / "scores"
+    folder.mkdir(parents=True)
+    (folder / "mine.parquet").touch()
+    with pytest.raises(SettingsError, match=r"o'lake/scores holds mine\.parquet and is no Delta table"):
+        store.create([SCORES])
+    assert [path.name for path in folder.iterdir()] == ["mine.parquet"]
+
+
+def test_several_make_the_tables_at_once(store):
+    """Four threads: all of them end with the tables there, none with an error."""
+    failures, barrier = [], threading.Barrier(4)
+
+    def create():
+        barrier.wait()
+        try:
+            store.create()
+        except Exception as error:  # noqa: BLE001 (shown by the assertion below)
+            failures.append(error)
+
+    threads = [threading.Thread(target=create) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert store.read(SCORES).count() == 0
