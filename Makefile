@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench soak train-demo demo-model doctor mlflow-ui clean distclean
+.PHONY: help setup demo test lint format bench soak serve train-demo demo-model doctor mlflow-ui clean distclean
 
 PYTHON ?= python3
 MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
@@ -54,9 +54,14 @@ bench: setup ## measure scoring against a plain TensorFlow loop and the naive Sp
 	$(BIN)/python tests/bench/video_memory.py
 	$(BIN)/python tests/bench/video_scoring.py
 	$(BIN)/python tests/bench/annotations.py
+	$(BIN)/python tests/bench/serving.py
 
-soak: setup ## kill scoring runs at random moments, many times
+soak: setup ## kill scoring runs at random moments, many times; send the server 10,000 hostile requests
 	$(BIN)/python tests/soak/kill_rounds.py --rounds 30
+	$(BIN)/python tests/soak/hostile_requests.py --requests 10000
+
+serve: setup ## serve the demo's model on http://127.0.0.1:8080, with a page to drop a picture on
+	$(BIN)/python jobs/serve.py --config conf/serve.yaml
 
 train-demo: setup ## train a small model on drawn pictures, and show how good it is
 	$(BIN)/python jobs/demo_pictures.py --annotated --count 300 --out build/train-demo/pictures
@@ -84,7 +89,7 @@ distclean: clean ## remove what set-up installed, too
 	rm -rf .venv .tools .java
 
 $(READY): pyproject.toml uv.lock conf/spark/delta-jars.lock | $(UV)
-	$(UV) sync --locked --extra train --extra garden
+	$(UV) sync --locked --extra train --extra garden --extra serve
 	JAVA_HOME='$(JAVA_HOME)' $(BIN)/python -m detector.installation --repository $(MAVEN_REPOSITORY)
 	@touch $@
 
