@@ -22,9 +22,11 @@ def narrow(tmp_path_factory):
     """Give a server by HTTPS with room for two pictures, small bodies and little patience."""
     folder = tmp_path_factory.mktemp("tls")
     key, certificate = folder / "tls.key", folder / "tls.crt"
-    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost".split()
+    words = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     subprocess.run(
-        ["openssl", *words, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+        ["openssl", "req", *words, "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
     )
     running = Running(
         "--serve.tls_key", str(key), "--serve.tls_cert", str(certificate), "--serve.queue_length", "2",

@@ -51,7 +51,8 @@ def test_triton_client(server, pictures, expected, binary, shape):
     """NVIDIA's client of the Open Inference Protocol, binary answers or JSON."""
     client = triton.InferenceServerClient(f"127.0.0.1:{server.port}")
     headers = {"Authorization": f"Bearer {KEY}"}
-    assert client.is_server_live() and client.is_server_ready()
+    assert client.is_server_live()
+    assert client.is_server_ready()
     assert client.is_model_ready(NAME, headers=headers)
     metadata = client.get_model_metadata(NAME, headers=headers)
     assert [one["name"] for one in metadata["inputs"]] == ["image"]
@@ -120,7 +121,7 @@ def test_curl(server, pictures, expected, tmp_path):
     assert (drawn.format, drawn.size) == ("PNG", Image.open(file).size)
     plain, boxed = np.asarray(Image.open(file).convert("RGB"), int), np.asarray(drawn.convert("RGB"), int)
     changed = (np.abs(plain - boxed).max(axis=-1) > 60).mean()
-    assert 0.01 < changed < 0.6  # lines and labels, and the picture still there
+    assert 0.01 < changed < 0.6  # lines and labels, with the picture still there
 
 
 def test_min_score(server, pictures, expected):
@@ -148,10 +149,14 @@ def test_metrics_and_page(server, pictures):
     status, _, text = server.ask("GET", "/metrics", key=None)
     assert status == 200
     assert b'detector_requests_total{route="detect",status="200"}' in text
-    assert b"detector_batch_size_sum" in text and KEY.encode() not in text
+    assert b"detector_batch_size_sum" in text
+    assert KEY.encode() not in text
     status, headers, page = server.ask("GET", "/", key=None)
-    assert status == 200 and "default-src 'none'" in headers["content-security-policy"]
-    assert b"http://" not in page and b"https://" not in page and b"/* STYLE */" not in page
+    assert status == 200
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert b"http://" not in page
+    assert b"https://" not in page
+    assert b"/* STYLE */" not in page
 
 
 def test_binary_lengths_must_fit(server, pictures):
