@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench soak deploy-check audit mutation train-demo demo-model dist dist-check image-check doctor mlflow-ui clean distclean
+.PHONY: help setup demo test lint format bench soak serve deploy-check audit mutation train-demo demo-model dist dist-check image-check doctor mlflow-ui clean distclean
 
 PYTHON ?= python3
 MAVEN_REPOSITORY ?= https://repo1.maven.org/maven2
@@ -55,14 +55,19 @@ bench: setup ## measure scoring against a plain TensorFlow loop and the naive Sp
 	$(BIN)/python tests/bench/video_scoring.py
 	$(BIN)/python tests/bench/poison.py
 	$(BIN)/python tests/bench/annotations.py
+	$(BIN)/python tests/bench/serving.py
 
-soak: setup ## kill scoring runs at random moments, and let two race, many times
+soak: setup ## kill scoring runs and let two race, many times; send the server 10,000 hostile requests
 	$(BIN)/python tests/soak/kill_rounds.py --rounds 30
 	$(BIN)/python tests/soak/race_rounds.py --rounds 20
+	$(BIN)/python tests/soak/hostile_requests.py --requests 10000
+
+serve: setup ## serve the demo's model on http://127.0.0.1:8080, with a page to drop a picture on
+	$(BIN)/python jobs/serve.py --config conf/serve.yaml
 
 audit: setup ## ask PyPI for known faults of every locked package; needs its JSON pages, which mirrors may lack
 	@mkdir -p build
-	$(UV) export --locked --quiet --no-emit-project --no-dev --extra spark --extra signing --extra train --extra garden --output-file build/locked.txt
+	$(UV) export --locked --quiet --no-emit-project --no-dev --extra spark --extra signing --extra serve --extra train --extra garden --output-file build/locked.txt
 	$(UV) tool run pip-audit --requirement build/locked.txt --require-hashes --disable-pip --strict
 
 deploy-check: setup ## check every file under conf/: settings, cloud, cluster and container files
@@ -121,7 +126,7 @@ distclean: clean ## remove what set-up installed, too
 	rm -rf .venv .tools .java
 
 $(READY): pyproject.toml uv.lock conf/spark/delta-jars.lock | $(UV)
-	$(UV) sync --locked --extra spark --extra train --extra garden --extra signing
+	$(UV) sync --locked --extra spark --extra train --extra garden --extra signing --extra serve
 	JAVA_HOME='$(JAVA_HOME)' $(BIN)/python -m detector.installation --repository $(MAVEN_REPOSITORY)
 	@touch $@
 

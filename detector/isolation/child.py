@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from detector.errors import MediaError, TooMuchMemoryError, UnexpectedMediaError
 from detector.isolation.wire import Kind, receive, send, send_item
+from detector.redaction import make_safe
 
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _BUSY_EVERY_S = 0.5
@@ -88,12 +89,12 @@ def _answer(connection: socket.socket, service: Service, request: Any) -> None: 
 def _describe(error: Exception) -> dict[str, Any]:
     if _is_about_memory(error):
         explained: MediaError = TooMuchMemoryError(
-            "decoding took more memory than run.decode_memory_bytes allows"
+            "decoding took more memory than decode_memory_bytes allows"
         )
     elif isinstance(error, MediaError):
         explained = error
     else:
-        explained = UnexpectedMediaError(f"{type(error).__name__}: {error}"[:500])
+        explained = UnexpectedMediaError(make_safe(f"{type(error).__name__}: {error}")[:500])
     return {
         "error_class": explained.error_class(),
         "message": str(explained),

@@ -68,7 +68,7 @@ class ChildPool:
             except TimeoutError:
                 child.bury(self._starter)
                 raise DecoderTimedOutError(
-                    f"the decoder did nothing for run.decode_timeout_s = {self._timeout_s:g} s"
+                    f"the decoder did nothing for decode_timeout_s = {self._timeout_s:g} s"
                 ) from None
             except GeneratorExit:
                 child.bury(self._starter)

@@ -31,11 +31,12 @@ _Run = Callable[[Any], Mapping[str, Any]]
 _started = False
 
 
-def start_tensorflow(*, threads: int, gpu: str | None) -> None:
+def start_tensorflow(*, threads: int, gpu: str | None, calls: int = 1) -> None:
     """Start this process's TensorFlow on one GPU, or on the CPU alone with all GPUs hidden.
 
     ``gpu`` is an address as Spark assigns it: an index as nvidia-smi counts, or a UUID. ``threads``: CPU
-    threads of one operation. Later calls change nothing, nor does the first one
+    threads of one operation. ``calls``: how many calls of a model on the CPU may run at once. Later calls
+    change nothing, nor does the first one
     change the threads of a TensorFlow that has computed before: a process keeps what it began with. Raises
     ``InstallationError`` when TensorFlow doesn't see the GPU.
     """
@@ -57,7 +58,7 @@ def start_tensorflow(*, threads: int, gpu: str | None) -> None:
     # Where training or a notebook has used TensorFlow before, it keeps the threads that it began with.
     with suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1 if gpu is None else 2)
+        tf.config.threading.set_inter_op_parallelism_threads(calls if gpu is None else 2)
         for device in found:
             tf.config.experimental.set_memory_growth(device, True)
     _started = True
@@ -98,11 +99,21 @@ class Predictor:
     ) -> None:
         self.batch_size = choose_batch_size(signature.input, settings)
         self.canvas_hw = canvas_hw
+        self._made_of = (run, signature, settings, canvas_hw)
         self._run = run
         self._input = signature.input
         self._always_full = signature.input.batch is not None or canvas_hw is not None
         self._stacker = BatchStacker(signature.input, settings.pixel_range)
         self._decoder = OutputDecoder(signature, settings)
+
+    def share(self) -> "Predictor":
+        """Give another predictor on the same loaded model, to predict at the same time in another thread.
+
+        It pads to a power of two wherever the model takes any batch: a picture that comes alone costs one.
+        """
+        shared = Predictor(*self._made_of)
+        shared._always_full = self._input.batch is not None
+        return shared
 
     def prepare(self, image: NDArray[np.uint8]) -> Pixels:
         """Turn a uint8 [H, W, 3] RGB image into an input of ``predict``: itself, or PNG bytes."""

@@ -6,7 +6,7 @@ Owns the choice, and the one pool of children that a Spark worker keeps for all 
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from detector.isolation.child import Service
 from detector.isolation.pool import ChildPool
@@ -15,7 +15,7 @@ from detector.media.video.sampling import parse_sampling
 from detector.models.inputs import choose_canvas_hw
 from detector.scoring.loader import Loader
 from detector.scoring.scorer import Scorer
-from detector.settings import MediaSettings, RunSettings
+from detector.settings import MediaSettings
 
 _MODULES = ("detector.scoring.indexer", "detector.scoring.loader")
 _BYTES_PER_S = 1e6  # as slow as reading may be
@@ -45,11 +45,27 @@ def build_loader(scorer: Scorer, access: FileAccess, media: MediaSettings) -> Lo
     )
 
 
-def build_limits(run: RunSettings) -> DecodeLimits | None:
+class LimitSettings(Protocol):
+    """The settings that limits are made of."""
+
+    @property
+    def decode_isolated(self) -> bool:
+        """Tell whether to decode in processes of their own."""
+
+    @property
+    def decode_timeout_s(self) -> float:
+        """Give the seconds of silence allowed."""
+
+    @property
+    def decode_memory_bytes(self) -> int:
+        """Give the memory allowed."""
+
+
+def build_limits(settings: LimitSettings) -> DecodeLimits | None:
     """Give the limits of the settings, None for decoding beside the model."""
-    if not run.decode_isolated or not hasattr(os, "memfd_create"):  # Linux has it
+    if not settings.decode_isolated or not hasattr(os, "memfd_create"):  # Linux has it
         return None
-    return DecodeLimits(run.decode_timeout_s, run.decode_memory_bytes)
+    return DecodeLimits(settings.decode_timeout_s, settings.decode_memory_bytes)
 
 
 def open_decoders(service: Service, limits: DecodeLimits | None) -> Ask:

@@ -202,11 +202,12 @@ def _predict(predictor: Predictor, batch: list[tuple[_Work[UnitT], LoadedFrame]]
     for (begun, frame), detections in zip(batch, found, strict=True):
         begun.waiting -= 1
         if detections is not None:
-            begun.frames.append(_describe(frame, detections))
+            begun.frames.append(describe_frame(frame, detections))
         yield from begun.close()
 
 
-def _describe(frame: LoadedFrame, detections: Detections) -> ScoredFrame:
+def describe_frame(frame: LoadedFrame, detections: Detections) -> ScoredFrame:
+    """Move what the model found in a frame to fractions of the upright picture."""
     if frame.letterbox is not None:
         boxes_yxyx_norm = convert_canvas_to_source(detections.boxes_yxyx_norm, frame.letterbox)
         detections = Detections(boxes_yxyx_norm, detections.scores, detections.class_ids)
