@@ -18,6 +18,7 @@ from detector.media.filesystem import FileAccess, open_content
 from detector.media.video.index import read_index
 from detector.media.video.sampling import parse_sampling
 from detector.media.video.segments import cut_into_segments
+from detector.redaction import make_safe
 from detector.scoring.units import FILE, UNIT
 from detector.settings import MediaSettings
 
@@ -46,7 +47,7 @@ class Segmenter:
         except MediaError as error:
             refused = error
         except Exception as error:  # noqa: BLE001 (whatever a demuxer raises is this file's row, not the job's end)
-            refused = UnexpectedMediaError(f"{type(error).__name__}: {error}"[:500])
+            refused = UnexpectedMediaError(make_safe(f"{type(error).__name__}: {error}")[:500])
         size = {"width_px": refused.width_px, "height_px": refused.height_px}
         return [empty | size | {"error_class": refused.error_class(), "error_message": str(refused)}]
 
