@@ -60,11 +60,11 @@ def _finish_creation(spark: SparkSession, name: str, table: Table, folder: str) 
     # The other run has made the log's folder and not yet the first commit. If it never will, CREATE TABLE
     # refuses for ever; a write doesn't, and if it still does, one of the two is a conflict.
     deadline = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline:
-        if DeltaTable.isDeltaTable(spark, folder):
-            return
+    while not DeltaTable.isDeltaTable(spark, folder) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     others = [found for found in _list_names(spark, folder) if found != _LOG]
+    if DeltaTable.isDeltaTable(spark, folder):  # after the listing: this process may have slept in between
+        return
     if others:
         raise SettingsError(
             f"{folder} holds {others[0]} and is no Delta table: name another place for the tables"
