@@ -17,6 +17,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from detector.errors import MediaError, UnexpectedMediaError
 from detector.media.filesystem import FileAccess
 from detector.media.video.sampling import parse_sampling
+from detector.redaction import make_safe
 from detector.scoring.decoders import Ask, DecodeLimits, open_decoders
 from detector.scoring.indexer import Indexer, ListedVideo
 from detector.scoring.units import FILE, UNIT
@@ -49,7 +50,7 @@ class Segmenter:
         except MediaError as error:
             refused = error
         except Exception as error:  # noqa: BLE001 (whatever a demuxer raises is this file's row, not the job's end)
-            refused = UnexpectedMediaError(f"{type(error).__name__}: {error}"[:500])
+            refused = UnexpectedMediaError(make_safe(f"{type(error).__name__}: {error}")[:500])
         size = {"width_px": refused.width_px, "height_px": refused.height_px}
         return [empty | size | {"error_class": refused.error_class(), "error_message": str(refused)}]
 

@@ -6,7 +6,6 @@ Owns the table's definition in SQL. Refuses a folder that holds anything else, b
 import time
 from typing import Any
 
-from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
@@ -35,7 +34,7 @@ def create_table(spark: SparkSession, name: str, table: Table, folder: str | Non
         if folder is None or error.getCondition() != _NOT_EMPTY:
             raise
     # Where the folder isn't empty, IF NOT EXISTS may take it for a table and do nothing.
-    if folder is not None and not DeltaTable.isDeltaTable(spark, folder):
+    if folder is not None and not _is_made(spark, folder):
         _finish_creation(spark, name, table, folder)
 
 
@@ -60,11 +59,11 @@ def _finish_creation(spark: SparkSession, name: str, table: Table, folder: str) 
     # The other run has made the log's folder and not yet the first commit. If it never will, CREATE TABLE
     # refuses for ever; a write doesn't, and if it still does, one of the two is a conflict.
     deadline = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline:
-        if DeltaTable.isDeltaTable(spark, folder):
-            return
+    while not _is_made(spark, folder) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     others = [found for found in _list_names(spark, folder) if found != _LOG]
+    if _is_made(spark, folder):  # after the listing: this process may have slept in between
+        return
     if others:
         raise SettingsError(
             f"{folder} holds {others[0]} and is no Delta table: name another place for the tables"
@@ -74,8 +73,15 @@ def _finish_creation(spark: SparkSession, name: str, table: Table, folder: str) 
     spark.sql(f"COMMENT ON TABLE {name} IS {write_literal(table.comment)}")
 
 
+def _is_made(spark: SparkSession, folder: str) -> bool:
+    # Delta's own answer may be of a moment ago: it keeps what it knows of a log.
+    return any(found[:1].isdigit() for found in _list_names(spark, f"{folder}/{_LOG}"))
+
+
 def _list_names(spark: SparkSession, folder: str) -> list[str]:
     jvm: Any = spark.sparkContext._jvm  # noqa: SLF001 (whatever filesystem Spark writes to)
     path = jvm.org.apache.hadoop.fs.Path(folder)
-    hadoop: Any = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001
-    return sorted(status.getPath().getName() for status in path.getFileSystem(hadoop).listStatus(path))
+    system = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())  # noqa: SLF001
+    if not system.exists(path):
+        return []
+    return sorted(status.getPath().getName() for status in system.listStatus(path))

@@ -199,3 +199,42 @@ def test_messages_have_all_fields_of_tensorflows():
 def test_signature_is_read_of_what_passes(retinanet):
     """The small RetinaNet is a detector to the rest of the project, too."""
     assert read_signature(retinanet).family == "keras"
+
+
+def refuse(folder, *nodes):
+    """Give what is said of a graph of (name, op)."""
+    file = folder / "graph.pb"
+    graph = graph_pb2.GraphDef(node=[node_def_pb2.NodeDef(name=name, op=op) for name, op in nodes])
+    file.write_bytes(graph.SerializeToString())
+    with pytest.raises(ModelError) as caught:
+        check_model(file)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, ""), (5, ""), (6, "; and 1 more"), (9, "; and 4 more")])
+def test_five_refusals_are_shown_and_the_rest_counted(tmp_path, count, more):
+    """And all of up to ten names are in what model.trust_ops would say."""
+    said = refuse(tmp_path, *((f"n{number}", f"Evil{number}") for number in range(count)))
+    assert said.count(" at node n") == min(count, 5)
+    assert f"are known to need{more}; get a model" in said
+    assert said.partition("trust_ops: ")[2] == f"[{', '.join(f'Evil{number}' for number in range(count))}]"
+
+
+@pytest.mark.parametrize("length", [79, 80, 81])
+def test_long_names_are_cut(tmp_path, length):
+    """An operation's to 80 letters, its place to three times as many."""
+    said = refuse(tmp_path, ("n" * 400, "E" * length))
+    shown = "E" * min(length, 80) + ("..." if length > 80 else "")
+    assert f"refused, nothing of it was loaded: {shown} at node {'n' * 235}...: it" in said
+    assert said.endswith(f"[{shown}]")
+
+
+def test_what_no_setting_accepts_names_no_setting(tmp_path):
+    """Beside an operation that could be trusted there is a print to a file, which can't."""
+    file = tmp_path / "graph.pb"
+    printing = node_def_pb2.NodeDef(name="p", op="PrintV2")
+    printing.attr["output_stream"].s = b"file:///tmp/x"
+    graph = graph_pb2.GraphDef(node=[printing, node_def_pb2.NodeDef(name="e", op="Evil")])
+    file.write_bytes(graph.SerializeToString())
+    with pytest.raises(ModelError, match=r"get a model without them$"):
+        check_model(file)

@@ -8,6 +8,7 @@ compared with those of an undisturbed run, and the counts of both runs with each
 """
 
 import argparse
+import contextlib
 import json
 import random
 import subprocess
@@ -60,7 +61,8 @@ class Runner:
     def resume(self) -> None:
         """Let them go on."""
         for process in reversed(self._stopped):
-            process.resume()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def close(self) -> None:
         """End the process."""
