@@ -79,7 +79,7 @@ def test_spark_udf(spark, served, registered, pictures):
         [(number, one) for number, one in enumerate(pictures)], "number int, image binary"
     )
     rows = frame.select("number", detect(sf.struct("image")).alias("found")).orderBy("number").collect()
-    assert [list_rows(row["found"]) for row in rows] == served
+    assert [list_rows(row["found"]["detections"]) for row in rows] == served
 
 
 def test_mlflow_models_serve(served, registered, pictures):

@@ -18,6 +18,7 @@ from detector.settings import MediaSettings, ModelSettings
 mlflow = import_mlflow()
 _PythonModel: Any = mlflow.pyfunc.PythonModel
 IMAGE_COLUMN, RESULT_COLUMN = "image", "detections"
+_SIZE_COLUMNS = ("width_px", "height_px")
 _EDGES = ("y_min", "x_min", "y_max", "x_max")
 
 
@@ -40,14 +41,14 @@ class RegisteredDetector(_PythonModel):  # type: ignore[misc]  # MLflow isn't ty
     def predict(self, context: object, model_input: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG002
         """Detect on encoded pictures: a column ``image`` of bytes; MLflow makes one of a dict of lists, too.
 
-        Gives a DataFrame of one column ``detections``: a list for each picture, best score first, of
-        class_id, label, score, and y_min, x_min, y_max, x_max in fractions of the upright picture. Raises
-        ``MediaError`` for bytes that are no picture.
+        Gives a DataFrame of a row for each picture: ``detections``, a list, best score first, of class_id,
+        label, score, and y_min, x_min, y_max, x_max in fractions of the upright picture; and that picture's
+        ``width_px`` and ``height_px``. Raises ``MediaError`` for bytes that are no picture.
         """
         found = [self._detect(bytes(content)) for content in model_input[IMAGE_COLUMN]]
-        return pd.DataFrame({RESULT_COLUMN: found})
+        return pd.DataFrame(found, columns=[RESULT_COLUMN, *_SIZE_COLUMNS])
 
-    def _detect(self, content: bytes) -> list[dict[str, Any]]:
+    def _detect(self, content: bytes) -> tuple[list[dict[str, Any]], int, int]:
         from detector.media.decoding import decode_image
 
         predictor, labels = self._loaded
@@ -57,11 +58,12 @@ class RegisteredDetector(_PythonModel):  # type: ignore[misc]  # MLflow isn't ty
         boxes = found.boxes_yxyx_norm
         if decoded.letterbox is not None:
             boxes = convert_canvas_to_source(boxes, decoded.letterbox)
-        return [
+        rows = [
             {"class_id": int(class_id), "label": labels.name_of(int(class_id)), "score": float(score)}
             | dict(zip(_EDGES, map(float, box), strict=True))
             for box, score, class_id in zip(boxes, found.scores, found.class_ids, strict=True)
         ]
+        return rows, decoded.width_px, decoded.height_px
 
 
 mlflow.models.set_model(RegisteredDetector())

@@ -138,9 +138,11 @@ def _build_signature(mlflow: Any) -> Any:  # noqa: ANN401
     types = mlflow.types.schema
     numbers = [types.Property(name, "float") for name in ("score", "y_min", "x_min", "y_max", "x_max")]
     box = types.Object([types.Property("class_id", "long"), types.Property("label", "string"), *numbers])
+    # More than one column: MLflow's spark_udf can't give a list of objects alone (3.17).
+    sizes = [types.ColSpec("long", name) for name in ("width_px", "height_px")]
     return mlflow.models.ModelSignature(
         inputs=types.Schema([types.ColSpec("binary", "image")]),
-        outputs=types.Schema([types.ColSpec(types.Array(box), "detections")]),
+        outputs=types.Schema([types.ColSpec(types.Array(box), "detections"), *sizes]),
     )
 
 

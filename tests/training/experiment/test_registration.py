@@ -78,9 +78,11 @@ def test_mlflow_finds_what_scoring_finds(experiment, version, package, tmp_path)
     try:
         whole = fetch_registered(version.uri, experiment.registry_uri, tmp_path).path.parents[1]
         loaded = import_mlflow().pyfunc.load_model(str(whole))
-        rows = loaded.predict(pd.DataFrame({"image": [content.getvalue()] * 2})).detections
+        found = loaded.predict(pd.DataFrame({"image": [content.getvalue()] * 2}))
     finally:
         sys.path[:] = before  # MLflow puts the version's code first
+    rows = found.detections
+    assert found[["width_px", "height_px"]].to_numpy().tolist() == [[128, 96]] * 2
     assert rows[0] == rows[1]
     assert [row["class_id"] for row in rows[0]] == expected.class_ids.tolist()
     assert [row["label"] for row in rows[0]] == [opened.labels.name_of(i) for i in expected.class_ids]
