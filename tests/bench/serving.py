@@ -2,7 +2,8 @@
 
 `make bench` prints the ceiling (decode in threads, batches through as many copies of the model as the server has, in one
 process, no HTTP), what closed clients in another process reach, and p50 and p99 at 50, 80 and 100% of that, asked at
-even intervals whatever comes back. Loopback only.
+even intervals whatever comes back; and the time of cores that a picture costs on each side, which others at work on the
+machine change little. Loopback only.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+import psutil
 
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
@@ -31,10 +34,16 @@ def main() -> None:
     running = Running("--serve.models", str(MODELS), "--no-serve.access_log")
     try:
         running.wait_until_ready()
-        ceilings, reached = [], []
+        ceilings, reached, costs, server_costs, client_costs = [], [], [], [], []
         for _ in range(given.rounds):
-            ceilings.append(in_process(measure_ceiling, pictures, given.seconds))
-            reached.append(len(in_process(ask_closed, running.port, pictures, given.seconds)) / given.seconds)
+            done, cost_s = in_process(measure_ceiling, pictures, given.seconds)
+            ceilings.append(done / given.seconds)
+            costs.append(1000 * cost_s / done)
+            before_s = count_core_s(running.process.pid)
+            answers, client_s = in_process(ask_closed, running.port, pictures, given.seconds)
+            reached.append(len(answers) / given.seconds)
+            server_costs.append(1000 * (count_core_s(running.process.pid) - before_s) / len(answers))
+            client_costs.append(1000 * client_s / len(answers))
         ratios = [rate / ceiling for rate, ceiling in zip(reached, ceilings, strict=True)]
         print(f"\nserver, demo model, 640 x 480, {CLIENTS} clients, {given.rounds} rounds")
         print(
@@ -43,9 +52,11 @@ def main() -> None:
         print(
             f"  server / ceiling {statistics.median(ratios):.2f}   (from {min(ratios):.2f} to {max(ratios):.2f})"
         )
+        medians = [statistics.median(one) for one in (costs, server_costs, client_costs)]
+        print("  ms of a core a picture: without HTTP {:.2f}, server {:.2f}, client {:.2f}".format(*medians))
         for part in (0.5, 0.8, 1.0, 2.0):
             rate = part * statistics.median(reached)
-            answers = in_process(ask_open, running.port, pictures, given.seconds, rate)
+            answers, _ = in_process(ask_open, running.port, pictures, given.seconds, rate)
             times = sorted(seconds for status, seconds in answers if status == 200)
             others = sorted({status for status, _ in answers} - {200})
             told = f"{len(answers) - len(times)} refused {others}" if others else "none refused"
@@ -54,6 +65,12 @@ def main() -> None:
             )
     finally:
         running.stop()
+
+
+def count_core_s(pid):
+    """Add up the seconds of cores that a process and those below it have taken."""
+    process = psutil.Process(pid)
+    return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True)))
 
 
 def in_process(work, *arguments):
@@ -89,15 +106,15 @@ def measure_ceiling(pictures, seconds):
 
     for warm in (True, False):
         counts[:] = [0] * MODELS
-        end = time.monotonic() + (1 if warm else seconds)
+        end, before_s = time.monotonic() + (1 if warm else seconds), time.process_time()
         threads = [threading.Thread(target=work, args=(n, loaded.share(), end)) for n in range(MODELS)]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
-    return sum(counts) / seconds
+    return sum(counts), time.process_time() - before_s
 
 
 def ask_closed(port, pictures, seconds):
-    """Ask from ``CLIENTS`` connections, each as soon as it's answered; give (status, seconds) of each."""
+    """Ask from ``CLIENTS`` connections, each as soon as it's answered; give (status, seconds) of each, and what asking took."""
     answers = []
     end = time.monotonic() + seconds
 
@@ -109,7 +126,7 @@ def ask_closed(port, pictures, seconds):
     threads = [threading.Thread(target=work, args=(place,)) for place in range(CLIENTS)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    return answers
+    return answers, time.process_time()
 
 
 def ask_open(port, pictures, seconds, rate):
@@ -131,7 +148,7 @@ def ask_open(port, pictures, seconds, rate):
     threads = [threading.Thread(target=work) for _ in range(96)]  # more than the queue has places
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    return answers
+    return answers, time.process_time()
 
 
 def connect(port):
