@@ -118,6 +118,14 @@ def _read_count(shape: object) -> int:
     raise refuse_request(f"the shape of {INPUT} must be [N] or [N, 1]")
 
 
+def _read_id(given: object) -> str | None:
+    if not isinstance(given, str):
+        return None
+    if any("\ud800" <= letter <= "\udfff" for letter in given):
+        raise refuse_request("the id is no text: it holds half a character")
+    return given
+
+
 def _read_parameters(owner: Mapping[str, Any]) -> Mapping[str, Any]:
     parameters = owner.get("parameters", {})
     return parameters if isinstance(parameters, dict) else {}

@@ -15,7 +15,6 @@ from detector.reports.scored_video import FoundBox
 from detector.serving.service import Found
 
 DRAWN_FROM_SCORE = 0.3  # where the request doesn't say: all of them would hide the picture
-_EDGES = ("y_min", "x_min", "y_max", "x_max")
 _SIDE_PX = 2048
 _QUALITY = 88
 
@@ -30,9 +29,16 @@ def list_boxes(found: Found, labels: LabelMap, min_score: float) -> list[dict[st
         strict=True,
     )
     return [
-        {"class_id": class_id, "label": labels.name_of(class_id), "score": score}
-        | dict(zip(_EDGES, edges, strict=True))
-        for class_id, score, edges in rows
+        {
+            "class_id": class_id,
+            "label": labels.name_of(class_id),
+            "score": score,
+            "y_min": y_min,
+            "x_min": x_min,
+            "y_max": y_max,
+            "x_max": x_max,
+        }
+        for class_id, score, (y_min, x_min, y_max, x_max) in rows
         if score >= min_score
     ]
 

@@ -4,10 +4,10 @@ Owns what is done on which thread: bodies are read in the event loop, taken apar
 Refuses models and versions other than the one served, by 404.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -61,7 +61,7 @@ async def infer(request: Request, state: State) -> Response:
         )
         if binary is None:
             return _answer_json(answer)
-        head = json.dumps(answer).encode()
+        head = orjson.dumps(answer)
         headers = {HEADER_LENGTH: str(len(head))}
         return Response(head + binary, headers=headers, media_type="application/octet-stream")
 
@@ -118,7 +118,7 @@ def _describe_picture(state: State, found: Found, min_score: float) -> dict[str,
 
 
 def _answer_json(content: dict[str, Any] | Sequence[Any]) -> Response:
-    return Response(json.dumps(content, separators=(",", ":")), media_type=_JSON)
+    return Response(orjson.dumps(content), media_type=_JSON)
 
 
 def _refuse_other_model(request: Request, state: State) -> None:

@@ -22,30 +22,45 @@ sys.path.insert(0, str(PROJECT))
 from tests.serving.running import KEY, Running, encode_picture  # noqa: E402
 
 MODELS, CLIENTS = 2, 16
+YOLO = PROJECT.parent / "shared/data/models/yolo_fastest_xl_coco/saved_model"
 
 
 def main() -> None:
-    """Measure the sides in turn."""
+    """Measure every model that is at hand."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     pictures = [encode_picture(seed, height_px=480, width_px=640) for seed in range(32)]
-    running = Running("--serve.models", str(MODELS), "--no-serve.access_log")
+    for title, flags in list_cases():
+        measure(title, flags, pictures, given.seconds, given.rounds)
+
+
+def list_cases():
+    """List (title, flags of the model): the demo's, and a real one where it is there."""
+    cases = [("demo model", ["--model.uri", str(PROJECT / "conf/demo/saved_model")])]
+    if YOLO.is_dir():
+        cases.append(("Yolo-Fastest XL, a picture a call", ["--model.uri", str(YOLO)]))
+    return cases
+
+
+def measure(title, flags, pictures, seconds, rounds):
+    """Measure the sides in turn on one model."""
+    running = Running("--serve.models", str(MODELS), "--no-serve.access_log", *flags)
     try:
         running.wait_until_ready()
         ceilings, reached, costs, server_costs, client_costs = [], [], [], [], []
-        for _ in range(given.rounds):
-            done, cost_s = in_process(measure_ceiling, pictures, given.seconds)
-            ceilings.append(done / given.seconds)
+        for _ in range(rounds):
+            done, cost_s = in_process(measure_ceiling, flags[1], pictures, seconds)
+            ceilings.append(done / seconds)
             costs.append(1000 * cost_s / done)
             before_s = count_core_s(running.process.pid)
-            answers, client_s = in_process(ask_closed, running.port, pictures, given.seconds)
-            reached.append(len(answers) / given.seconds)
+            answers, client_s = in_process(ask_closed, running.port, pictures, seconds)
+            reached.append(len(answers) / seconds)
             server_costs.append(1000 * (count_core_s(running.process.pid) - before_s) / len(answers))
             client_costs.append(1000 * client_s / len(answers))
         ratios = [rate / ceiling for rate, ceiling in zip(reached, ceilings, strict=True)]
-        print(f"\nserver, demo model, 640 x 480, {CLIENTS} clients, {given.rounds} rounds")
+        print(f"\nserver, {title}, 640 x 480, {CLIENTS} clients, {rounds} rounds")
         print(
             f"  ceiling {statistics.median(ceilings):.0f} pictures/s, server {statistics.median(reached):.0f}"
         )
@@ -56,7 +71,7 @@ def main() -> None:
         print("  ms of a core a picture: without HTTP {:.2f}, server {:.2f}, client {:.2f}".format(*medians))
         for part in (0.5, 0.8, 1.0, 2.0):
             rate = part * statistics.median(reached)
-            answers, _ = in_process(ask_open, running.port, pictures, given.seconds, rate)
+            answers, _ = in_process(ask_open, running.port, pictures, seconds, rate)
             times = sorted(seconds for status, seconds in answers if status == 200)
             others = sorted({status for status, _ in answers} - {200})
             told = f"{len(answers) - len(times)} refused {others}" if others else "none refused"
@@ -84,14 +99,14 @@ def percentile(times, part):
     return 1000 * times[min(len(times) - 1, int(part * len(times)))] if times else float("nan")
 
 
-def measure_ceiling(pictures, seconds):
+def measure_ceiling(model, pictures, seconds):
     """Decode and predict without a server: threads with a copy of the model each, batches of the model's size."""
     from detector.media.decoding import decode_image
     from detector.models.predictor import load_predictor, start_tensorflow
     from detector.scoring.scorer import load_scorer
     from detector.settings import ModelSettings
 
-    scorer = load_scorer(ModelSettings(uri=str(PROJECT / "conf/demo/saved_model")))
+    scorer = load_scorer(ModelSettings(uri=model))
     start_tensorflow(threads=1, gpu=None, calls=MODELS)
     loaded = load_predictor(scorer.path, scorer.signature, scorer.settings)
     counts = [0] * MODELS
@@ -99,7 +114,8 @@ def measure_ceiling(pictures, seconds):
     def work(place, predictor, end):
         while time.monotonic() < end:
             batch = [
-                decode_image(one, max_pixels=10**8, canvas_hw=predictor.canvas_hw) for one in pictures[:8]
+                decode_image(one, max_pixels=10**8, canvas_hw=predictor.canvas_hw)
+                for one in pictures[: predictor.batch_size]
             ]
             predictor.predict([one.pixels for one in batch], [one.pixels.shape[:2] for one in batch])
             counts[place] += len(batch)

@@ -79,6 +79,7 @@ def test_bad_pictures(server, pictures, make, status, error_class):
                          {"shape": [1], "name": "x"}, {"shape": [1], "datatype": "FP32"}, {"shape": [1], "data": "aGk="}, {"shape": [1], "data": [1]},
                          {"shape": [1], "parameters": {"binary_data_size": "9"}}, {"shape": [1], "parameters": {"binary_data_size": 9}})),
         (INFER, b'{"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": ["aGk="]}], "outputs": [{"name": "x"}]}'),
+        (INFER, b'{"id": "\\ud800", "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": ["aGk="]}]}'),
     ],
 )  # fmt: skip
 def test_wrong_forms(server, path, body):
