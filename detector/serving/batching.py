@@ -64,10 +64,11 @@ class Batcher:
     def put(self, frame: LoadedFrame, answer: "Future[Answer]") -> None:
         """Let an announced frame wait for the model, which sets ``answer``; block while too much waits."""
         with self._changed:
+            self._coming -= 1  # before it may block: nobody is to wait for what waits for room
+            self._changed.notify_all()
             self._changed.wait_for(
                 lambda: self._closed or not self._bytes or self._bytes + frame.nbytes <= self._queue_bytes
             )
-            self._coming -= 1
             self._bytes += frame.nbytes
             self._shapes.setdefault(frame.shape, deque()).append(_Waiting(frame, answer))
             self._changed.notify_all()
