@@ -251,7 +251,8 @@ def _open_local(
 ) -> Iterator[BinaryIO]:
     with _explain_local_errors():
         descriptor = open_descriptor(*path, follow_symlinks=follow_symlinks)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
+        opened = open(descriptor, "rb")  # noqa: PTH123, SIM115 (a descriptor, which is closed below)
+    with opened as file:
         before = _check_listed(file, size_bytes, modified_us)
         yield file
         _check_unchanged(file, before)

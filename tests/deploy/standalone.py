@@ -138,7 +138,8 @@ class Cluster:
         # First what they may see, then nothing of the project, its packages or its interpreter.
         lines = ["set -e;", *(f"mount --bind '{here}' '{seen}';" for seen, here in self._shown.items())]
         hidden = {PROJECT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()} - {Path("/usr")}
-        return " ".join([*lines, *(f"mount -t tmpfs none '{path}';" for path in sorted(hidden))])
+        outermost = sorted(path for path in hidden if hidden.isdisjoint(path.parents))
+        return " ".join([*lines, *(f"mount -t tmpfs none '{path}';" for path in outermost)])
 
     def _start(self, name, before, role, *arguments):
         environment = {

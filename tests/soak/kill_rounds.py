@@ -140,7 +140,7 @@ def compare(tables: Path, undisturbed: Path) -> list[str]:
     return differences
 
 
-def finish(job: subprocess.Popen[str], timeout_s: float = 300) -> int:
+def finish(job: subprocess.Popen[str], timeout_s: float = 900) -> int:
     """Wait for the end; give the exit code."""
     job.communicate(timeout=timeout_s)
     return job.returncode
