@@ -16,6 +16,7 @@ from detector.boxes import Letterbox, convert_canvas_to_source
 from detector.errors import MediaError, PredictionError, UnexpectedMediaError
 from detector.models.detections import Detections
 from detector.models.encoding import Pixels
+from detector.redaction import make_safe
 
 UnitT = TypeVar("UnitT")
 
@@ -181,7 +182,7 @@ def _load_or_explain(
 
 
 def _shorten(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
+    return make_safe(f"{type(error).__name__}: {error}")[:500]
 
 
 def _predict(predictor: Predictor, batch: list[tuple[_Work[UnitT], LoadedFrame]]) -> Iterator[Outcome[UnitT]]:
