@@ -68,10 +68,7 @@ def parse_infer(body: bytes, header_length: str | None, max_pictures: int) -> In
     contents = _read_data(data) if size is None else _cut_binary(body[cut:], size)
     if len(contents) != count:
         raise refuse_request(f"{INPUT} has {len(contents)} pictures, and its shape says {count}")
-    request_id = document.get("id")
-    return InferRequest(
-        contents, request_id if isinstance(request_id, str) else None, _read_outputs(document)
-    )
+    return InferRequest(contents, _read_id(document.get("id")), _read_outputs(document))
 
 
 def build_infer_answer(
