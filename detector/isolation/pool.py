@@ -4,7 +4,6 @@ Owns the children's lives: started when first needed, one request at a time each
 Linux. Safe in threads; as many requests run at once as threads ask.
 """
 
-import os
 import pickle
 import signal
 import socket
@@ -70,7 +69,7 @@ class ChildPool:
                 raise DecoderTimedOutError(
                     f"the decoder did nothing for decode_timeout_s = {self._timeout_s:g} s"
                 ) from None
-            except GeneratorExit:
+            except BaseException:  # the caller has left, or what came is no message
                 child.bury(self._starter)
                 raise
             else:
@@ -133,11 +132,9 @@ class _Child:
                     send(self._connection, Kind.TAKEN)
 
     def bury(self, starter: Starter) -> int:
-        """Kill it if it isn't dead yet, and give its status."""
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)  # nothing to one that has ended already
+        """End it if it hasn't ended by itself, and give its status."""
         self._connection.close()
-        return starter.wait(self._pid)
+        return starter.end(self._pid)
 
 
 def _build_error(error_class: str, message: str, width_px: int | None, height_px: int | None) -> MediaError:

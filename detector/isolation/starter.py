@@ -20,7 +20,7 @@ def find_starter(modules: tuple[str, ...]) -> "Starter":
 
 
 class Starter:
-    """Forks children from a ``zygote`` and waits for them."""
+    """Forks children from a ``zygote``, and ends them."""
 
     def __init__(self, modules: tuple[str, ...]) -> None:
         self._modules = modules
@@ -40,11 +40,14 @@ class Starter:
                 pid = self._order(order, [theirs.fileno()])
         return pid, ours
 
-    def wait(self, pid: int) -> int:
-        """Wait for a child that ends; give its status, that of a killed one when there's nobody to ask."""
+    def end(self, pid: int) -> int:
+        """End a child, if it hasn't ended by itself, and give its status as of ``os.waitstatus_to_exitcode``.
+
+        Without the process that it was forked from it has been killed.
+        """
         with self._lock:
             try:
-                return self._order(b"wait %d" % pid, [])
+                return self._order(b"end %d" % pid, [])
             except OSError:
                 return -signal.SIGKILL
 

@@ -1,11 +1,12 @@
 """The process that limited children are forked from: small, without threads, its modules imported before.
 
-Owns forking and waiting, nothing else. ``python -m detector.isolation.zygote FD MODULE ...`` serves the
-socket FD until it closes; its children die with it.
+Owns forking, ending and waiting, nothing else. ``python -m detector.isolation.zygote FD MODULE ...``
+serves the socket FD until it closes; its children die with it.
 """
 
 import importlib
 import os
+import signal
 import socket
 import sys
 from typing import NoReturn
@@ -14,7 +15,7 @@ from detector.isolation.child import run_child
 
 
 def main() -> None:
-    """Import the modules, then obey: b"fork MEMORY_BYTES" with a socket, b"wait PID".
+    """Import the modules, then obey: b"fork MEMORY_BYTES" with a socket, b"end PID".
 
     Answers b"done PID", b"done STATUS" as of ``os.waitstatus_to_exitcode`` (below 0: a signal's), or
     b"failed ERRNO".
@@ -36,6 +37,7 @@ def main() -> None:
                     _live(descriptors[0], own_pid, int(number))
                 os.close(descriptors[0])
             else:
+                os.kill(int(number), signal.SIGKILL)  # nothing to one that has ended by itself
                 done = os.waitstatus_to_exitcode(os.waitpid(int(number), 0)[1])
         except OSError as error:
             control.send(b"failed %d" % (error.errno or 0))

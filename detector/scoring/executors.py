@@ -15,10 +15,9 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from detector.media.filesystem import FileAccess
 from detector.models.package import pack_model
 from detector.models.registry import is_registered
-from detector.scoring.decoders import build_limits, build_loader
 from detector.scoring.scorer import Scorer
 from detector.scoring.units import RESULT, UNIT
-from detector.scoring.worker import Worker
+from detector.scoring.worker import Worker, build_worker
 from detector.settings import MediaSettings, RunSettings
 
 _TASK = t.StructType([t.StructField("task", t.IntegerType()), t.StructField("units", t.ArrayType(UNIT))])
@@ -34,19 +33,14 @@ def create_worker(
     broadcast = None
     if scorer.size_bytes <= scorer.settings.broadcast_max_bytes or is_registered(scorer.settings.uri):
         broadcast = spark.sparkContext.broadcast(pack_model(scorer.path))
-    return Worker(
-        scorer_digest=scorer.digest,
-        model_digest=scorer.model_digest,
-        model_uri=scorer.settings.uri,
+    return build_worker(
+        scorer,
+        access,
+        media,
+        run,
         archive=broadcast,
-        signature=scorer.signature,
-        settings=scorer.settings,
-        labels=scorer.labels,
-        loader=build_loader(scorer, access, media),
-        limits=build_limits(run),
-        decode_threads=run.decode_threads,
+        model_uri=scorer.settings.uri,
         gpu_task_cores=_count_gpu_task_cores(spark),
-        queue_bytes=run.queue_bytes,
     )
 
 

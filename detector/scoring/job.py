@@ -187,14 +187,16 @@ class _Run:
         worker = create_worker(
             self._spark, self._scorer, self._access, media=self._settings.media, run=self._settings.run
         )
-        done = 0
         try:
-            while done < units.num_rows:
-                end = self._choose_end(costs, done)
-                batch, part = units.slice(done, end - done), costs.slice(done, end)
-                self._score_batch(worker, batch, part, progress)
+            while units.num_rows:
+                end = self._choose_end(costs)
+                was_alone = self._score_batch(worker, units.slice(0, end), costs.slice(0, end), progress)
                 self._store.publish_detections()
-                done = end
+                units = units.slice(end)
+                if not was_alone and units.num_rows:
+                    units = self._leave_to_others(units)
+                    progress.total = progress.done + _sum_up(units, estimate_costs(units))
+                costs = estimate_costs(units)
         finally:
             progress.close()
             worker.release()
@@ -202,15 +204,15 @@ class _Run:
     def _choose_task_pictures(self) -> float:
         return max(_FIRST_TASK_PICTURES, _TASK_SECONDS * self._tally.rate / count_slots(self._spark))
 
-    def _choose_end(self, costs: Costs, start: int) -> int:
-        """Choose where the commit ends that begins with unit ``start``."""
+    def _choose_end(self, costs: Costs) -> int:
+        """Choose where the commit ends that begins with the first unit."""
         run, least = self._settings.run, _TASKS_PER_SLOT * count_slots(self._spark)
         count = len(costs.pictures)
         if run.commit_units:
-            return min(count, start + run.commit_units)
+            return min(count, run.commit_units)
         pictures = max(least * self._choose_task_pictures(), run.commit_every_s * self._tally.rate)
-        reached = int(np.searchsorted(np.cumsum(costs.pictures[start:]), pictures, side="right"))
-        return min(count, start + max(least, reached))
+        reached = int(np.searchsorted(np.cumsum(costs.pictures), pictures, side="right"))
+        return min(count, max(least, reached))
 
     def _cut(self, batch: pa.Table, costs: Costs) -> list[pa.Table]:
         units, slots = self._settings.run.task_units, count_slots(self._spark)
@@ -218,7 +220,8 @@ class _Run:
             return cut_into_tasks(batch, np.ones(batch.num_rows), units, slots)
         return cut_into_tasks(batch, costs.pictures, self._choose_task_pictures(), slots)
 
-    def _score_batch(self, worker: Worker, batch: pa.Table, costs: Costs, progress: Progress) -> None:
+    def _score_batch(self, worker: Worker, batch: pa.Table, costs: Costs, progress: Progress) -> bool:
+        """Score and commit a batch; tell whether no other run was quicker with any of it."""
         began = time.monotonic()
         tasks = self._cut(batch, costs)
         results = score_on_executors(self._spark, worker, tasks).persist()
@@ -233,10 +236,20 @@ class _Run:
             results.unpersist()
         self._tally.pictures += float(costs.pictures.sum())
         self._tally.video_s += float(costs.video_s.sum())
-        if inserted == batch.num_rows:
+        was_alone: bool = inserted == batch.num_rows
+        if was_alone:
             self._tally.add(counts)
         else:
             self._add_mine(batch)
+        return was_alone
+
+    def _leave_to_others(self, units: pa.Table) -> pa.Table:
+        """Give the units that no run has committed yet; the others are counted as done elsewhere."""
+        planned = self._spark.createDataFrame(units.select(["score_id"]))
+        committed = self._store.read(SCORES).join(planned, "score_id", "left_semi").select("score_id")
+        is_done = pc.is_in(units.column("score_id"), committed.toArrow().column("score_id").combine_chunks())
+        self._tally.add_elsewhere(units.filter(is_done))
+        return units.filter(pc.invert(is_done))
 
     def _add_mine(self, batch: pa.Table) -> None:
         """Count what this run wrote of a batch of which another run was quicker with some."""

@@ -22,10 +22,6 @@ from detector.scoring.pipeline import LoadedFrame, MediaFacts
 from detector.scoring.unit import Unit
 
 
-def _be_silent() -> None:
-    """Tell nobody anything."""
-
-
 @dataclass(frozen=True)
 class Loader:
     """How media are read and decoded.
@@ -43,7 +39,7 @@ class Loader:
     stream: int | None
     codec_threads: int = 1
 
-    def load(self, source: Unit | bytes, tell_busy: Callable[[], None] = _be_silent) -> Iterator[LoadedFrame]:
+    def load(self, source: Unit | bytes, tell_busy: Callable[[], None]) -> Iterator[LoadedFrame]:
         """Give the pictures of a unit, or of an image's bytes.
 
         Raises ``MediaError`` where they end too early.

@@ -17,16 +17,15 @@ import pyarrow as pa
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from detector.errors import ModelError
-from detector.media.filesystem import FileAccess, build_access, count_microseconds
+from detector.media.filesystem import build_access, count_microseconds
 from detector.media.listing import stat_media
 from detector.models.signature import FROZEN_GRAPH, SAVED_MODEL
-from detector.scoring.decoders import build_limits, build_loader
 from detector.scoring.flat_rows import COLUMNS, flatten_result
 from detector.scoring.plan import Digests, is_video
 from detector.scoring.scorer import Scorer, load_scorer
 from detector.scoring.segmentation import Segmenter
 from detector.scoring.units import FILE, RESULT, UNIT
-from detector.scoring.worker import Worker
+from detector.scoring.worker import Worker, build_worker
 from detector.settings import JobSettings, MediaSettings, ModelSettings, RunSettings
 
 
@@ -56,7 +55,16 @@ class MiniBatchScorer:
 
         scorer = load_scorer(settings.model)
         access = build_access([])
-        worker = _create_worker(scorer, access, settings, cores)
+        run = settings.run.model_copy(update={"decode_threads": settings.run.decode_threads or cores + 1})
+        worker = build_worker(
+            scorer,
+            access,
+            settings.media,
+            run,
+            archive=None,
+            model_uri=str(scorer.path),
+            gpu_task_cores=cores,
+        )
         start_tensorflow(threads=cores if gpu is None else 1, gpu=gpu)
         worker.load_predictor()
         return cls(
@@ -144,24 +152,6 @@ def compute_score_id(unit: Mapping[str, Any], scorer_digest: str) -> str:
         str(unit["attempt"]),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _create_worker(scorer: Scorer, access: FileAccess, settings: MiniBatchSettings, cores: int) -> Worker:
-    media, run = settings.media, settings.run
-    return Worker(
-        scorer_digest=scorer.digest,
-        model_digest=scorer.model_digest,
-        model_uri=str(scorer.path),
-        archive=None,
-        signature=scorer.signature,
-        settings=scorer.settings,
-        labels=scorer.labels,
-        loader=build_loader(scorer, access, media),
-        limits=build_limits(run),
-        decode_threads=run.decode_threads or cores + 1,
-        gpu_task_cores=cores,
-        queue_bytes=run.queue_bytes,
-    )
 
 
 def _describe_skipped(unit: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,14 +15,16 @@ from pyspark import Broadcast, TaskContext
 
 from detector.errors import find_media_error
 from detector.labels import LabelMap
+from detector.media.filesystem import FileAccess
 from detector.models.package import unpack_model
 from detector.models.signature import ModelSignature
-from detector.scoring.decoders import Ask, DecodeLimits, open_decoders
+from detector.scoring.decoders import Ask, DecodeLimits, build_limits, build_loader, open_decoders
 from detector.scoring.loader import Loader, finish_frame, read_frame
 from detector.scoring.pipeline import LoadedFrame, run_pipeline
+from detector.scoring.scorer import Scorer
 from detector.scoring.unit import Unit
 from detector.scoring.units import build_result_batch, read_units
-from detector.settings import ModelSettings
+from detector.settings import MediaSettings, ModelSettings, RunSettings
 
 if TYPE_CHECKING:
     from detector.models.predictor import Predictor
@@ -120,6 +122,33 @@ class Worker:
         if self.archive is None:
             raise AssertionError("asked for an archive that was not broadcast")
         return self.archive.value
+
+
+def build_worker(
+    scorer: Scorer,
+    access: FileAccess,
+    media: MediaSettings,
+    run: RunSettings,
+    *,
+    archive: Broadcast[bytes] | None,
+    model_uri: str,
+    gpu_task_cores: int,
+) -> Worker:
+    """Build the worker of a scorer and settings; ``archive`` and ``model_uri`` as in ``Worker``."""
+    return Worker(
+        scorer_digest=scorer.digest,
+        model_digest=scorer.model_digest,
+        model_uri=model_uri,
+        archive=archive,
+        signature=scorer.signature,
+        settings=scorer.settings,
+        labels=scorer.labels,
+        loader=build_loader(scorer, access, media),
+        limits=build_limits(run),
+        decode_threads=run.decode_threads,
+        gpu_task_cores=gpu_task_cores,
+        queue_bytes=run.queue_bytes,
+    )
 
 
 def _ask(ask: Ask, source: Unit | bytes) -> Iterator[LoadedFrame]:

@@ -23,5 +23,5 @@ class ContentDecoder:
 
     def load_content(self, content: bytes) -> LoadedFrame:
         """Decode one picture for the model; raises ``MediaError`` where it can't."""
-        ((facts, pixels),) = self._ask(content)
+        ((facts, pixels),) = self._ask(content, len(content))
         return finish_frame(read_frame(facts, pixels), self._kind)

@@ -79,25 +79,14 @@ def score(file: Path) -> int:
 def create_worker(media: "MediaSettings") -> "Worker":
     """Make a worker for the demo's model, as an executor has it."""
     from detector.media.filesystem import build_access
-    from detector.scoring.decoders import build_limits, build_loader
     from detector.scoring.scorer import load_scorer
-    from detector.scoring.worker import Worker
+    from detector.scoring.worker import build_worker
     from detector.settings import ModelSettings, RunSettings
 
-    scorer, run = load_scorer(ModelSettings(uri=str(PROJECT / "conf/demo/saved_model"))), RunSettings()
-    return Worker(
-        scorer_digest=scorer.digest,
-        model_digest=scorer.model_digest,
-        model_uri=scorer.settings.uri,
-        archive=None,
-        signature=scorer.signature,
-        settings=scorer.settings,
-        labels=scorer.labels,
-        loader=build_loader(scorer, build_access([]), media),
-        limits=build_limits(run),
-        decode_threads=run.decode_threads,
-        gpu_task_cores=0,
-        queue_bytes=run.queue_bytes,
+    uri = str(PROJECT / "conf/demo/saved_model")
+    scorer = load_scorer(ModelSettings(uri=uri))
+    return build_worker(
+        scorer, build_access([]), media, RunSettings(), archive=None, model_uri=uri, gpu_task_cores=0
     )
 
 

@@ -10,10 +10,9 @@ from detector.models import predictor as predictor_module
 from detector.models.detections import Detections
 from detector.models.package import pack_model
 from detector.scoring import worker as worker_module
-from detector.scoring.decoders import build_limits, build_loader
 from detector.scoring.scorer import load_scorer
 from detector.scoring.units import RESULT, UNIT
-from detector.scoring.worker import Worker
+from detector.scoring.worker import build_worker
 from detector.settings import MediaSettings, ModelSettings, RunSettings
 
 from .conftest import DEMO_LABELS, DEMO_MODEL
@@ -59,19 +58,14 @@ def loads(monkeypatch, tmp_path):
 def make_worker(archive, **changes):
     """Give a worker for the demo's model."""
     scorer = load_scorer(ModelSettings(uri=str(DEMO_MODEL), labels=str(DEMO_LABELS), **changes))
-    return Worker(
-        scorer_digest=scorer.digest,
-        model_digest=scorer.model_digest,
-        model_uri=scorer.settings.uri,
+    return build_worker(
+        scorer,
+        build_access([]),
+        MediaSettings(max_pixels=10**6),
+        RunSettings(decode_threads=2, queue_bytes=10**6),
         archive=archive,
-        signature=scorer.signature,
-        settings=scorer.settings,
-        labels=scorer.labels,
-        loader=build_loader(scorer, build_access([]), MediaSettings(max_pixels=10**6)),
-        limits=build_limits(RunSettings()),
-        decode_threads=2,
+        model_uri=scorer.settings.uri,
         gpu_task_cores=0,
-        queue_bytes=10**6,
     )
 
 
