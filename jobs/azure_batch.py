@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from detector.errors import SettingsError
 from detector.scoring.mini_batch import MiniBatchScorer, MiniBatchSettings, find_mounted_model
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,7 @@ from detector.errors import DetectorError, SettingsError
 from detector.reports.dataset_page import show_check
 from detector.reports.dataset_text import show_conversion, show_frames, show_split
 from detector.reports.terminal import open_console, show_progress
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 
 COMMANDS: Mapping[str, tuple[Any, Callable[..., Any], Callable[..., int]]] = {
     "check": (settings.CheckSettings, check_folder, show_check),

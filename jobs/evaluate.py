@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from detector.errors import DetectorError, EvaluationError, ModelError, SettingsError
 from detector.measurement.evaluate_settings import EvaluateSettings
 from detector.redaction import make_safe
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 
 DONE, UNEXPECTED, REFUSED = 0, 1, 2
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from detector.errors import DetectorError, SettingsError
 from detector.redaction import make_safe
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 from detector.tables.maintain_settings import MaintainSettings
 
 

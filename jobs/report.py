@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from detector.errors import InstallationError, SettingsError
 from detector.redaction import make_safe
 from detector.reports.report import ReportSettings, write_report
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,7 +5,8 @@ import traceback
 
 from detector.errors import DetectorError, ModelError, SettingsError
 from detector.redaction import make_safe
-from detector.settings import ScoreSettings, load_settings
+from detector.settings import ScoreSettings
+from detector.settings_sources import load_settings
 
 DONE, UNEXPECTED, REFUSED, TOO_MANY_FAILED = 0, 1, 2, 3
 

@@ -5,7 +5,7 @@ import traceback
 
 from detector.errors import DetectorError, ModelError, SettingsError
 from detector.serving.serve_settings import ServeJobSettings
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 
 DONE, UNEXPECTED, REFUSED = 0, 1, 2
 

@@ -15,7 +15,7 @@ from detector.errors import DetectorError, SettingsError
 from detector.redaction import make_safe
 from detector.reports.terminal import open_console, show_progress
 from detector.reports.training_pages import show_training
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 from detector.training.train_settings import TrainSettings
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from detector.errors import SettingsError
-from detector.settings import ScoreSettings, list_keys, load_settings
+from detector.settings import ScoreSettings
+from detector.settings_sources import list_keys, load_settings
 
 ENOUGH = ["--media.paths", "photos", "--model.uri", "m", "--tables.root", "t"]
 

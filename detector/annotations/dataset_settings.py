@@ -1,6 +1,6 @@
 """The settings of jobs/dataset.py's four commands.
 
-Owns their names, defaults and explanations. Refuses what ``detector.settings`` refuses.
+Owns their names, defaults and explanations. Refuses what ``detector.settings_sources`` refuses.
 """
 
 import math
@@ -14,7 +14,8 @@ from pydantic_settings import CliPositionalArg, SettingsConfigDict
 from detector.annotations.duplicates import MAX_DISTANCE_BITS
 from detector.annotations.label_checks import RARE_FRACTION
 from detector.annotations.picture_facts import MAX_PIXELS, Depth
-from detector.settings import JobSettings, SparkSettings
+from detector.settings import SparkSettings
+from detector.settings_sources import JobSettings
 
 _DURATION = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+) *(?P<unit>ms|s|min|m|h)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}

@@ -1,6 +1,6 @@
 """The settings of jobs/evaluate.py.
 
-Owns their names, defaults and explanations. Refuses what ``detector.settings`` refuses.
+Owns their names, defaults and explanations. Refuses what ``detector.settings_sources`` refuses.
 """
 
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from detector.media.filesystem import is_remote
-from detector.settings import JobSettings, ModelSettings, Section, SparkSettings, TableSettings
+from detector.settings import ModelSettings, SparkSettings, TableSettings
+from detector.settings_sources import JobSettings, Section
 
 
 class DataSettings(Section):

@@ -35,7 +35,7 @@ from detector.reports.scored_video import (
     read_scored_frames,
 )
 from detector.reports.video_file import MAX_PIXELS, open_scored, read_range
-from detector.settings import Section
+from detector.settings_sources import Section
 
 _LEAST_SIDE_PX = 480  # the longer side: below, letters would cover the picture
 _NAMED = 5

@@ -14,7 +14,7 @@ from detector.reports.clip import ClipSettings, write_clip
 from detector.reports.page import write_page
 from detector.reports.query import open_tables
 from detector.reports.scored_video import read_streams
-from detector.settings import JobSettings, Section
+from detector.settings_sources import JobSettings, Section
 
 _DETECTIONS_BY_LABEL = """
 SELECT label, count(*) AS detections, count(DISTINCT media_uri) AS files, round(avg(score), 3) AS mean_score

@@ -26,7 +26,8 @@ from detector.scoring.scorer import Scorer, load_scorer
 from detector.scoring.segmentation import Segmenter
 from detector.scoring.units import FILE, RESULT, UNIT
 from detector.scoring.worker import Worker, build_worker
-from detector.settings import JobSettings, MediaSettings, ModelSettings, RunSettings
+from detector.settings import MediaSettings, ModelSettings, RunSettings
+from detector.settings_sources import JobSettings
 
 
 class MiniBatchSettings(JobSettings):

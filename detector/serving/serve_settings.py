@@ -11,7 +11,8 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from detector.settings import ENVIRONMENT_PREFIX, MIB, JobSettings, ModelSettings, Section
+from detector.settings import MIB, ModelSettings
+from detector.settings_sources import ENVIRONMENT_PREFIX, JobSettings, Section
 
 KEY_VARIABLE = f"{ENVIRONMENT_PREFIX}SERVE__API_KEY"
 

@@ -6,7 +6,8 @@ suffer from.
 
 from pydantic import Field
 
-from detector.settings import JobSettings, Section, SparkSettings, TableSettings
+from detector.settings import SparkSettings, TableSettings
+from detector.settings_sources import JobSettings, Section
 
 _SAFE_HOURS = 168  # Delta's own bound: no reader, writer or stream at work is older
 

@@ -1,6 +1,6 @@
 """The settings of jobs/train.py: one YAML file from annotated photos to a registered model.
 
-Owns their names, defaults and explanations. Refuses what ``detector.settings`` refuses.
+Owns their names, defaults and explanations. Refuses what ``detector.settings_sources`` refuses.
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from detector.settings import JobSettings, Section
+from detector.settings_sources import JobSettings, Section
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Metric = Literal["ap", "ap50", "ap75"]

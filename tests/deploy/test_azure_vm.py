@@ -13,7 +13,7 @@ import pydantic
 import pytest
 import yaml
 
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 from detector.training.train_settings import TrainSettings
 
 from .arm_expressions import evaluate_template

@@ -20,7 +20,8 @@ from detector.reports.catalog import open_catalog
 from detector.reports.query import fetch_rows
 from detector.reports.report import ReportSettings
 from detector.scoring.job import score
-from detector.settings import ScoreSettings, load_settings
+from detector.settings import ScoreSettings
+from detector.settings_sources import load_settings
 from detector.tables.maintain_settings import MaintainSettings
 from detector.training.train_settings import TrainSettings
 

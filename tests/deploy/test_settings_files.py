@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from detector.errors import SettingsError
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SCORE = ("detector.settings", "ScoreSettings")

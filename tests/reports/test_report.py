@@ -8,7 +8,7 @@ import pytest
 
 from detector.errors import SettingsError
 from detector.reports.report import ReportSettings, ReportTables, write_report
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 
 
 def test_answers_count_labels_and_list_failures(tables):

@@ -233,6 +233,28 @@ def test_two_runs_at_once_score_each_file_once(spark, make_settings, photos, tmp
     assert flat.num_rows == sum(row["detection_count"] for row in rows)
 
 
+def test_an_overtaken_run_leaves_the_rest(spark, make_settings, photos, tmp_path, monkeypatch):
+    """Another run scores all but one while the first works on two: the first then scores that one alone."""
+    photos(range(8))
+    settings = make_settings(run={"commit_units": 2})
+    scored_here, execute = [], job.score_on_executors
+
+    def be_overtaken(spark, worker, tasks):
+        results = execute(spark, worker, tasks)
+        scored_here.append(sum(task.num_rows for task in tasks))
+        if len(scored_here) == 1:
+            monkeypatch.setattr(job, "score_on_executors", execute)
+            score(spark, make_settings(media={"exclude": ["photo00004.jpg"]}))
+            monkeypatch.setattr(job, "score_on_executors", be_overtaken)
+        return results
+
+    monkeypatch.setattr(job, "score_on_executors", be_overtaken)
+    summary = score(spark, settings)
+    assert scored_here == [2, 1]
+    assert (summary.scored, summary.skipped_reasons) == (1, {"scored_by_another_run": 7})
+    assert len(read_scores(tmp_path)) == 8
+
+
 def test_a_schema_works_as_a_folder_does(spark, make_settings, photos, tmp_path):
     """--tables.schema writes into the catalog; SQL finds it by name."""
     photos(range(2))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from detector.errors import SettingsError
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 from detector.training.families.registry import check_architecture
 from detector.training.train_settings import TrainSettings
 

@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from detector.errors import SettingsError
-from detector.settings import list_keys
+from detector.settings_sources import list_keys
 from detector.training.pipeline_config.ledger import Entry, Ledger, Outcome
 from detector.training.train_settings import TrainSettings
 

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from detector.errors import SettingsError
-from detector.settings import list_keys
+from detector.settings_sources import list_keys
 from detector.training.families.registry import check_architecture
 from detector.training.train_settings import Range, TrainSettings
 

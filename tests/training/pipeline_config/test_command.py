@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detector.errors import SettingsError
-from detector.settings import load_settings
+from detector.settings_sources import load_settings
 from detector.training.pipeline_config.command import convert_pipeline_config, convert_text, run_conversion
 from detector.training.pipeline_config.config_tree import check_fields
 from detector.training.pipeline_config.ledger import Outcome
