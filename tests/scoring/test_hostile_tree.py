@@ -52,11 +52,11 @@ def hostile_run(tmp_path_factory, drawn_jpegs):
             "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1",
             aws_access_key_id=S3_ID, aws_secret_access_key=S3_SECRET,
         )  # fmt: skip
-        client.create_bucket(Bucket="photos")
-        client.put_object(Bucket="photos", Key="remote.jpg", Body=drawn_jpegs[0])
-        client.put_object(Bucket="photos", Key="cut.jpg", Body=tree.encode_all()["baseline.jpg"][:700])
+        client.create_bucket(Bucket="strangers")
+        client.put_object(Bucket="strangers", Key="remote.jpg", Body=drawn_jpegs[0])
+        client.put_object(Bucket="strangers", Key="cut.jpg", Body=tree.encode_all()["baseline.jpg"][:700])
         options = f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-        paths = [*given, f"s3://{S3_ID}:{S3_SECRET}@photos/?{options}"]
+        paths = [*given, f"s3://{S3_ID}:{S3_SECRET}@strangers/?{options}"]
         words = [word for path in paths for word in ("--media.paths", path)]
         keys = {"spark.hadoop.fs.s3a.access.key": S3_ID, "spark.hadoop.fs.s3a.secret.key": S3_SECRET}
         code, summary, errors = run_job(
@@ -155,7 +155,7 @@ def test_no_output_holds_a_secret(hostile_run, tmp_path):
         assert not [field for field in decoded.schema if "binary" in str(field.type)]
         outputs[table] = str(decoded.to_pylist()).encode()
     assert [name for name, content in outputs.items() if tree.CANARY.encode() in content] == []
-    assert any(row["media_uri"] == "s3://photos/remote.jpg" and row["status"] == "scored" for row in rows)
+    assert any(row["media_uri"] == "s3://strangers/remote.jpg" and row["status"] == "scored" for row in rows)
     assert max(len(row["error_message"] or "") for row in rows) <= 500
 
 

@@ -235,7 +235,7 @@ def test_two_runs_at_once_score_each_file_once(spark, make_settings, photos, tmp
 
 def test_an_overtaken_run_leaves_the_rest(spark, make_settings, photos, tmp_path, monkeypatch):
     """Another run scores all but one while the first works on two: the first then scores that one alone."""
-    photos(range(8))
+    files = sorted(photos(range(8)).iterdir(), key=lambda file: (-file.stat().st_size, str(file)))
     settings = make_settings(run={"commit_units": 2})
     scored_here, execute = [], job.score_on_executors
 
@@ -244,7 +244,7 @@ def test_an_overtaken_run_leaves_the_rest(spark, make_settings, photos, tmp_path
         scored_here.append(sum(task.num_rows for task in tasks))
         if len(scored_here) == 1:
             monkeypatch.setattr(job, "score_on_executors", execute)
-            score(spark, make_settings(media={"exclude": ["photo00004.jpg"]}))
+            score(spark, make_settings(media={"paths": [str(file) for file in files[:-1]]}))
             monkeypatch.setattr(job, "score_on_executors", be_overtaken)
         return results
 
