@@ -105,8 +105,13 @@ def load_settings(settings_class: type[AnySettings], arguments: Sequence[str]) -
 def list_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     """List the full names of all settings below ``model``.
 
-    >>> list_keys(SparkSettings, "spark.")
-    ['spark.master', 'spark.conf']
+    >>> class Camera(BaseModel):
+    ...     lens: str
+    >>> class Site(BaseModel):
+    ...     name: str
+    ...     camera: Camera
+    >>> list_keys(Site, "site.")
+    ['site.name', 'site.camera.lens']
     """
     return [key for key, _ in _walk(model, prefix)]
 
