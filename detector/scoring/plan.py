@@ -47,7 +47,7 @@ class Plan:
     """A run's frozen plan.
 
     ``units``: Arrow table of ``UNIT`` columns. ``recorded``: files to write as skipped rows, score_id,
-    ``FILE`` columns and reason. ``skipped_reasons``: how many files are left out for which reason.
+    ``FILE`` columns and reason; the reason is part of the key, as another run may score the file. ``skipped_reasons``: how many files are left out for which reason.
     """
 
     listed: int
@@ -86,7 +86,7 @@ def make_plan(
             cut = _plan_segments(videos, count, segmenter, slots)
             units = pa.concat_tables([units, cut.cast(units.schema)])
         recorded = decided.where(sf.col("action") == _RECORD).select("*", *_empty_columns())
-        recorded_rows = recorded.select(_score_id().alias("score_id"), *FILE.names, "reason").toArrow()
+        recorded_rows = recorded.select(_score_id("reason").alias("score_id"), *FILE.names, "reason").toArrow()
     finally:
         decided.unpersist()
     reasons_count = {row["reason"]: row["count"] for row in reasons}
@@ -115,7 +115,9 @@ def _read_last_tries(scores: DataFrame, digests: Digests, max_pixels: int) -> Da
     """Give a row per version and scorer: its tries, and the segments that need no other."""
     # Tables of an older version may lack attempts: what has none is the first.
     scores = scores.withColumn("attempt", sf.coalesce("attempt", sf.lit(0)))
-    last = sf.max_by(sf.struct("status", "error_class", "width_px", "height_px", "segment_count"), "attempt")
+    # Of two runs at once, one may have left out what the other scored.
+    order = sf.struct("attempt", sf.col("status") != "skipped")
+    last = sf.max_by(sf.struct("status", "error_class", "width_px", "height_px", "segment_count"), order)
     status, error_class = sf.col("last.status"), sf.col("last.error_class")
     pixels = sf.col("last.width_px").cast("long") * sf.col("last.height_px")
     permanent = [error.error_class() for error in list_media_errors() if error.permanent]
@@ -193,7 +195,7 @@ def _empty_columns() -> list[Column]:
     ]
 
 
-def _score_id() -> Column:
+def _score_id(*more: str) -> Column:
     parts: list[Any] = [
         sf.col("media_uri"),
         sf.coalesce(sf.col("size_bytes").cast("string"), sf.lit("")),
@@ -201,5 +203,6 @@ def _score_id() -> Column:
         sf.coalesce(sf.col("segment.index"), sf.lit(0)).cast("string"),
         sf.col("scorer_digest"),
         sf.col("attempt").cast("string"),
+        *map(sf.col, more),
     ]
     return sf.sha2(sf.concat_ws("\n", *parts), 256)

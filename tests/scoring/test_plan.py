@@ -98,12 +98,14 @@ def test_new_work(plan_for, earlier, attempt):
     [
         ([{}], "already_scored"),
         ([FAILED | {"error_class": "UnreadableMedia"}, {"attempt": 1}], "already_scored"),
+        ([{"status": "skipped", "error_class": "excluded"}, {}], "already_scored"),
+        ([{}, {"status": "skipped", "error_class": "excluded"}], "already_scored"),
         ([FAILED | {"error_class": "DamagedImage"}], "already_failed"),
         ([FAILED | {"error_class": "TooManyPixels", "width_px": 101, "height_px": 100}], "already_failed"),
     ],
 )
 def test_no_work(plan_for, earlier, reason):
-    """Scored already, or failed for a reason that lies in the same bytes."""
+    """Scored already, beside a run that left it out, or failed for a reason that lies in the same bytes."""
     plan = plan_for(*earlier)
     assert (plan.units.num_rows, plan.skipped_reasons) == (0, {reason: 1})
 
@@ -120,6 +122,14 @@ def test_rescore_makes_a_new_attempt(plan_for):
 def test_two_planners_give_one_key(plan_for):
     """Two runs at once plan the same unit under the same key: the tables keep one."""
     assert plan_for().units == plan_for().units
+
+
+@pytest.mark.spark
+def test_what_one_run_leaves_out_takes_no_key_of_another(plan_for):
+    """Two runs at once with other filters: the row of the one that scores finds its place in the table."""
+    skipped = [plan_for(listed=("a.jpg", 10, MONDAY, reason)).recorded for reason in ("hidden", "excluded")]
+    keys = [plan.column("score_id").to_pylist()[0] for plan in (plan_for().units, *skipped)]
+    assert len(set(keys)) == len(keys)
 
 
 @pytest.mark.spark
