@@ -113,8 +113,9 @@ def _draw_outline(canvas: ImageDraw.ImageDraw, rectangle: Rectangle, colour: str
 def _draw_label(
     canvas: ImageDraw.ImageDraw, box: FoundBox, rectangle: Rectangle, letter_px: int, taken: list[Rectangle]
 ) -> None:
-    text = f"{box.label} {box.score:.2f}"
-    font = choose_font(box.label, letter_px)
+    label = " ".join(box.label.split())  # on one line: some fonts can't be laid out with a paragraph's end
+    text = f"{label} {box.score:.2f}"
+    font = choose_font(label, letter_px)
     _, _, width, height = canvas.textbbox((0, 0), text, font=font)
     chip_wh = (width + 2 * _CHIP_MARGIN_PX, height + _CHIP_MARGIN_PX)
     chip = place_chip(rectangle, chip_wh, canvas.im.size, taken)

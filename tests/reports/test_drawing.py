@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import detector.reports
@@ -62,6 +62,7 @@ def test_palette_is_the_pages():
     hw=st.tuples(st.integers(2, 300), st.integers(2, 300)),
     label=st.text(),
 )
+@example(edges=(0, 1, 0, 1), hw=(300, 300), label="²\r\n\x1c\x85\u2028\u2029²")
 def test_any_box_and_label_is_drawn(edges, hw, label):
     """Degenerate boxes, tiny frames and odd labels are drawn, not refused; the size stays."""
     left, right = sorted(edges[:2])

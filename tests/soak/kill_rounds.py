@@ -3,11 +3,12 @@
     python tests/soak/kill_rounds.py --rounds 50 --seed 7        (`make soak`)
 
 Each round starts jobs/score.py, waits for a random number of commits and a random moment, and kills one of:
-the driver (its JVM, too), an executor, a Python worker; with executor processes or without. The job is run again until it
-ends by itself. Then rows of ``scores`` and ``detections``, as an independent reader gives them, are compared.
+the driver (its JVM, too), an executor, a Python worker; with executor processes or without; or one after the other in a
+single run. The job is run again until it ends by itself. Then rows of ``scores`` and ``detections``, as an independent reader gives them, are compared.
 """
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import deltalake
 import numpy as np
@@ -29,12 +31,14 @@ from detector.annotations.shapes import draw_picture
 PROJECT = Path(__file__).resolve().parents[2]
 DEMO = PROJECT / "conf" / "demo"
 LOCAL, CLUSTER = "local[2,4]", "local-cluster[2,1,1024]"  # threads of the driver, or executors of their own
-VICTIMS = (  # and where they work
-    ("driver", LOCAL),
-    ("worker", LOCAL),
-    ("executor", CLUSTER),
-    ("driver", CLUSTER),
-    ("worker", CLUSTER),
+EVERYONE = ("worker", "executor", "driver")
+VICTIMS = (  # of a run, one after the other, and where they work
+    (EVERYONE, CLUSTER),
+    (("driver",), LOCAL),
+    (("worker",), LOCAL),
+    (("executor",), CLUSTER),
+    (("driver",), CLUSTER),
+    (("worker",), CLUSTER),
 )
 PICTURES, COMMIT_UNITS = 20, 5
 _OF_THE_RUN = {"run_id", "scored_at", "scored_date"}  # differ from run to run
@@ -65,6 +69,7 @@ def start(pictures: Path, tables: Path, master: str) -> subprocess.Popen[str]:
         "run.task_units": 2,
         "run.max_failed_fraction": 1,
         "spark.master": master,
+        "spark.conf": '{"spark.sql.shuffle.partitions": "2"}',  # the 200 of clusters cost more than 20 pictures
     }
     words = [str(word) for key, value in flags.items() for word in (f"--{key}", value)]
     return subprocess.Popen(
@@ -146,11 +151,9 @@ def finish(job: subprocess.Popen[str], timeout_s: float = 900) -> int:
     return job.returncode
 
 
-def play_round(folder: Path, number: int, victim: str, master: str, rng: random.Random) -> str:
-    """Kill, run again, compare; give a line that says what happened. Raises ``AssertionError``."""
-    tables = folder / f"round{number}"
-    commits, delay_s = rng.randint(0, PICTURES // COMMIT_UNITS), rng.uniform(0, 1)
-    job = start(folder / "pictures", tables, master)
+def kill_one(job: subprocess.Popen[str], victim: str, tables: Path, commits: int, rng: random.Random) -> int:
+    """Kill so many commits later and a moment after; give how many processes that were: none of a job that has ended."""
+    delay_s = rng.uniform(0, 1)
     wait_for_commits(job, tables, commits)
     time.sleep(delay_s)
     killed = list_victims(job, victim, rng)
@@ -158,22 +161,33 @@ def play_round(folder: Path, number: int, victim: str, master: str, rng: random.
         time.sleep(0.05)  # there is none yet
         killed = list_victims(job, victim, rng)
     for process in killed:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-        except psutil.NoSuchProcess:
-            continue
+    return len(killed)
+
+
+def play_round(
+    folder: Path, number: int, victims: tuple[str, ...], master: str, rng: random.Random
+) -> dict[str, Any]:
+    """Kill, run again, compare; give what happened. Raises ``AssertionError``."""
+    tables = folder / f"round{number}"
+    job = start(folder / "pictures", tables, master)
+    commits = sorted(rng.choices(range(PICTURES // COMMIT_UNITS), k=len(victims)))
+    killed = [
+        kill_one(job, victim, tables, commit, rng) for victim, commit in zip(victims, commits, strict=True)
+    ]
     codes = [finish(job)]
     while codes[-1] != 0 and len(codes) <= _RERUNS:
         codes.append(finish(start(folder / "pictures", tables, master)))
-    if codes[-1] != 0:
-        raise AssertionError(f"round {number}: {victim} killed after {commits} commits: exit codes {codes}")
-    differences = compare(tables, folder / "undisturbed")
+    said = {"round": number, "master": master, "killed": dict(zip(victims, killed, strict=True))}
+    said |= {"after_commits": commits, "exit_codes": codes}
+    differences = compare(tables, folder / "undisturbed") if codes[-1] == 0 else ["it never ended well"]
     if differences:
-        raise AssertionError(f"round {number}: {victim} killed after {commits} commits: {differences[:10]}")
-    return f"round {number}: {len(killed)} {victim} of {master} killed {delay_s:.2f} s after commit {commits}: exit codes {codes}"
+        raise AssertionError(f"{said}: {differences[:10]}")
+    return said
 
 
-def play(folder: Path, rounds: int, seed: int) -> list[str]:
+def play(folder: Path, rounds: int, seed: int) -> list[dict[str, Any]]:
     """Play rounds, the victims in turn; give what each says. Raises ``AssertionError`` at the first loss."""
     rng = random.Random(seed)
     make_pictures(folder / "pictures")
@@ -182,7 +196,7 @@ def play(folder: Path, rounds: int, seed: int) -> list[str]:
     said = []
     for number in range(rounds):
         said.append(play_round(folder, number, *VICTIMS[number % len(VICTIMS)], rng))
-        print(said[-1], flush=True)
+        print(json.dumps(said[-1]), flush=True)
     return said
 
 

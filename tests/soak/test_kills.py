@@ -11,13 +11,13 @@ from . import kill_rounds
 
 
 @pytest.mark.cluster
-@pytest.mark.timeout(1200)
 def test_killed_anywhere_a_rerun_gives_the_undisturbed_tables(tmp_path):
-    """A driver, a worker and an executor, at moments by a seed that is printed; `make soak` plays many rounds."""
+    """A worker, an executor and the driver of one run, at moments by a seed that is printed; `make soak` plays many rounds."""
     seed = time.time_ns() % 1_000_000
     print(f"seed {seed}")
-    said = kill_rounds.play(tmp_path, rounds=3, seed=seed)
-    assert [line.split()[3] for line in said] == ["driver", "worker", "executor"]
+    (said,) = kill_rounds.play(tmp_path, rounds=1, seed=seed)
+    assert all(said["killed"].values())
+    assert len(said["exit_codes"]) > 1
     rows = deltalake.DeltaTable(str(tmp_path / "undisturbed" / "scores")).to_pyarrow_table().to_pylist()
     assert sorted(row["media_uri"].rpartition("/")[2] for row in rows if row["status"] == "failed") == [
         "cut.jpg", "empty.jpg",
