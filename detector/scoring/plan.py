@@ -47,7 +47,8 @@ class Plan:
     """A run's frozen plan.
 
     ``units``: Arrow table of ``UNIT`` columns. ``recorded``: files to write as skipped rows, score_id,
-    ``FILE`` columns and reason; the reason is part of the key, as another run may score the file. ``skipped_reasons``: how many files are left out for which reason.
+    ``FILE`` columns and reason; the reason is part of the key, as another run may score the file.
+    ``skipped_reasons``: how many files are left out for which reason.
     """
 
     listed: int
@@ -86,7 +87,9 @@ def make_plan(
             cut = _plan_segments(videos, count, segmenter, slots)
             units = pa.concat_tables([units, cut.cast(units.schema)])
         recorded = decided.where(sf.col("action") == _RECORD).select("*", *_empty_columns())
-        recorded_rows = recorded.select(_score_id("reason").alias("score_id"), *FILE.names, "reason").toArrow()
+        recorded_rows = recorded.select(
+            _score_id("reason").alias("score_id"), *FILE.names, "reason"
+        ).toArrow()
     finally:
         decided.unpersist()
     reasons_count = {row["reason"]: row["count"] for row in reasons}

@@ -95,7 +95,7 @@ SCORES = Table(
         Column(
             "score_id",
             _STRING,
-            "SHA-256 of the unit's key: media_uri, size, time, segment, scorer, attempt, and why it was skipped",
+            "SHA-256 of the unit's key: media_uri, size, time, segment, scorer, attempt, reason to skip it",
             nullable=False,
         ),
         _MEDIA_URI,
