@@ -201,7 +201,7 @@ class RunSettings(Section):
         "memory is a failed row (Linux; elsewhere, and with false, it is decoded beside the model)",
     )
     decode_timeout_s: float = Field(
-        15, gt=0, description="seconds that a decoder may do nothing; reading has a second per MB beside"
+        10, gt=0, description="seconds that a decoder may do nothing; reading has a second per MB beside"
     )
     decode_memory_bytes: int = Field(
         4096 * MIB, gt=0, description="memory that one decoder's process may take beside the model"

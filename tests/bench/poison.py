@@ -43,7 +43,7 @@ def main() -> None:
             file.write_bytes(content)
             poison(file, mark)
         sides = {
-            "clean, beside the model": (clean, ["--run.decode_isolated", "false"]),
+            "clean, beside the model": (clean, ["--no-run.decode_isolated"]),
             "clean, isolated": (clean, []),
             "poisoned, isolated": (poisoned, []),
         }
