@@ -97,7 +97,7 @@ class MiniBatchScorer:
         empty = dict.fromkeys(UNIT.names) | file | {"media_kind": kind, "attempt": 0}
         digest = self._digests.video if kind == "video" else self._digests.image
         if reason is not None:
-            yield empty | {"score_id": compute_score_id(empty, digest), "skip_reason": reason}
+            yield empty | {"score_id": compute_score_id(empty, digest, reason), "skip_reason": reason}
             return
         for unit in self._cut(empty) if kind == "video" else [empty]:
             yield unit | {"score_id": compute_score_id(unit, digest)}
@@ -141,8 +141,8 @@ def find_mounted_model(folder: Path) -> Path:
     return found[0]
 
 
-def compute_score_id(unit: Mapping[str, Any], scorer_digest: str) -> str:
-    """Compute the key of a unit's row as the Spark job does: SHA-256 of what it is scored by."""
+def compute_score_id(unit: Mapping[str, Any], scorer_digest: str, *skip_reason: str) -> str:
+    """Compute the key of a unit's row as the Spark job does: a SHA-256, also of the reason to skip it."""
     size, time, segment = unit["size_bytes"], unit["modified_at"], unit["segment"]
     parts = [
         unit["media_uri"],
@@ -151,6 +151,7 @@ def compute_score_id(unit: Mapping[str, Any], scorer_digest: str) -> str:
         str(0 if segment is None else segment["index"]),
         scorer_digest,
         str(unit["attempt"]),
+        *skip_reason,
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from detector.media.filesystem import EPOCH, build_access
+from detector.scoring.mini_batch import compute_score_id
 from detector.scoring.plan import Digests, make_plan
 from detector.scoring.segmentation import Segmenter
 from detector.settings import MediaSettings, VideoSettings
@@ -129,6 +130,9 @@ def test_what_one_run_leaves_out_takes_no_key_of_another(plan_for):
     """Two runs at once with other filters: the row of the one that scores finds its place in the table."""
     skipped = [plan_for(listed=("a.jpg", 10, MONDAY, reason)).recorded for reason in ("hidden", "excluded")]
     keys = [plan.column("score_id").to_pylist()[0] for plan in (plan_for().units, *skipped)]
+    unit = {"media_uri": "a.jpg", "size_bytes": 10, "modified_at": MONDAY, "segment": None, "attempt": 0}
+    reasons = ((), ("hidden",), ("excluded",))  # as the job without Spark has them
+    assert keys == [compute_score_id(unit, "s", *reason) for reason in reasons]
     assert len(set(keys)) == len(keys)
 
 
