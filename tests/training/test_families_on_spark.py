@@ -18,7 +18,7 @@ pytestmark = pytest.mark.spark
 FAMILIES = {
     "fcos": {"backbone": "plain", "input_px": 64, "levels": (3, 4), "pyramid_width": 16},
     "retinanet": {"backbone": "plain", "input_px": 64, "levels": (3, 4), "pyramid_width": 32},
-    "d_fine": {"input_px": 64},
+    "d_fine": {"backbone": "plain", "levels": (4, 5), "pyramid_width": 16, "head_depth": 1, "input_px": 64},
     "faster_rcnn": {"backbone": "resnet_18", "input_px": 128, "pyramid_width": 32},
 }
 TOLERANCE = 1e-3
