@@ -3,8 +3,9 @@
     python tests/soak/kill_rounds.py --rounds 50 --seed 7        (`make soak`)
 
 Each round starts jobs/score.py, waits for a random number of commits and a random moment, and kills one of:
-the driver (its JVM, too), an executor, a Python worker; with executor processes or without; or one after the other in a
-single run. The job is run again until it ends by itself. Then rows of ``scores`` and ``detections``, as an independent reader gives them, are compared.
+the driver (its JVM, too), an executor, a Python worker; with executor processes or without; or one after the other in
+a single run. The job is run again, without executors, until it ends by itself. Then the rows of ``scores`` and
+``detections``, as an independent reader gives them, are compared.
 """
 
 import argparse
@@ -178,7 +179,7 @@ def play_round(
     ]
     codes = [finish(job)]
     while codes[-1] != 0 and len(codes) <= _RERUNS:
-        codes.append(finish(start(folder / "pictures", tables, master)))
+        codes.append(finish(start(folder / "pictures", tables, LOCAL)))
     said = {"round": number, "master": master, "killed": dict(zip(victims, killed, strict=True))}
     said |= {"after_commits": commits, "exit_codes": codes}
     differences = compare(tables, folder / "undisturbed") if codes[-1] == 0 else ["it never ended well"]

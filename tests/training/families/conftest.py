@@ -1,11 +1,10 @@
-"""What the families' tests share: drawn pictures as a batch, and the export of a decoding."""
+"""What the families' tests share: drawn pictures as a batch, and steps of training on them."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from detector.annotations.shapes import draw_picture
-from detector.models.guard import check_model
 
 
 def draw_batch(*, pictures, input_px, rows):
@@ -49,28 +48,3 @@ def fit_steps(drawn):
         return [float(step()) for _ in range(steps)]
 
     return fit
-
-
-@pytest.fixture
-def check_export(drawn, tmp_path):
-    """Export a detector's decoding, load it again, compare with eager at two batch sizes, ask the guard."""
-
-    def check(detector, *, tolerance=1e-4):
-        module = tf.Module()
-        module.model = detector.model
-        spec = tf.TensorSpec([None, detector.input_px, detector.input_px, 3], tf.float32)
-        module.decode = tf.function(detector.decode, input_signature=[spec], autograph=False)
-        tf.saved_model.save(module, str(tmp_path / "exported"))
-        check_model(tmp_path / "exported")
-        loaded = tf.saved_model.load(str(tmp_path / "exported"))
-        for size in (1, 3):
-            wanted, found = detector.decode(drawn[0][:size]), loaded.decode(drawn[0][:size])
-            assert [part.shape for part in found] == [part.shape for part in wanted]
-            for rows, others in zip(
-                *(np.concatenate(pair, axis=-1) for pair in (wanted, found)), strict=True
-            ):
-                # Rows of equal scores may change places: each has its like on the other side.
-                apart = np.abs(rows[:, None] - others[None]).max(axis=-1)
-                assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < tolerance
-
-    return check
