@@ -23,7 +23,7 @@ from .standalone import PROJECT, Cluster
 DEMO = PROJECT / "conf" / "demo"
 SITE = Path(sysconfig.get_path("purelib"))
 pytestmark = [
-    pytest.mark.cluster,
+    pytest.mark.own_spark,
     pytest.mark.skipif(platform.system() != "Linux", reason="archives are built and run on Linux"),
 ]
 

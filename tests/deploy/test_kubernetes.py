@@ -47,7 +47,7 @@ def api():
     thread.join()
 
 
-@pytest.mark.cluster
+@pytest.mark.own_spark
 def test_the_driver_s_pod(api):
     """It starts our entry point's driver in our image with the job; the settings file is mounted, GPUs are asked for."""
     address, made = api

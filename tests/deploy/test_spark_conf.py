@@ -56,7 +56,7 @@ def test_no_gpu_is_a_failure(smi, printed, code):
     assert "nvidia-smi" in found.stderr
 
 
-@pytest.mark.spark
+@pytest.mark.own_spark
 def test_spark_reads_the_addresses(smi):
     """Spark's own resource discovery runs the script and finds two GPUs."""
     smi("0\\n1\\n")

@@ -21,7 +21,7 @@ def flags(tmp_path, **changes):
 
 
 @pytest.mark.data
-@pytest.mark.spark
+@pytest.mark.own_spark
 def test_every_odd_image_is_one_row(data_pack, tmp_path):
     """Each odd or broken picture of the pack: one row, scored or failed with a reason; exit 0 or 3."""
     folder = data_pack / "images_odd"
@@ -56,7 +56,7 @@ def test_refusals_come_before_spark_and_write_nothing(tmp_path, photos, changes,
     assert not (tmp_path / "tables").exists()
 
 
-@pytest.mark.spark
+@pytest.mark.own_spark
 def test_a_missing_folder_is_refused(tmp_path):
     """media.paths that don't exist: exit code 2, no table."""
     code, _, errors = run_job(*flags(tmp_path))

@@ -34,6 +34,7 @@ def test_slots(cores, conf, slots):
     assert count_slots(SimpleNamespace(sparkContext=context, conf=conf)) == slots
 
 
+@pytest.mark.spark
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 61])
 def test_every_task_is_one_partition(spark, count):
     """No partition holds two tasks while another is empty."""

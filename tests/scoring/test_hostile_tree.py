@@ -17,7 +17,7 @@ from . import hostile_tree as tree
 from .conftest import run_job
 from .test_command import flags
 
-pytestmark = [pytest.mark.spark, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.own_spark, pytest.mark.timeout(1200)]
 SEED = 20261125
 S3_SECRET, S3_ID = f"{tree.CANARY}S3secret", "AKIA" + f"{tree.CANARY}000000000000"[:16]
 ODD = (

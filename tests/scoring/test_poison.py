@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from .conftest import DEMO_LABELS, DEMO_MODEL, run_job, write_clip
 from .poison import CRASHING, HUNGRY, LATER, SPINNING, poison, write_site
 
-pytestmark = pytest.mark.spark
+pytestmark = pytest.mark.own_spark
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from deltalake import write_deltalake
 from . import kill_rounds
 
 
-@pytest.mark.cluster
+@pytest.mark.own_spark
 @pytest.mark.timeout(1200)
 def test_killed_anywhere_a_rerun_gives_the_undisturbed_tables(tmp_path):
     """A worker, an executor and the driver of one run, at moments by a seed that is printed; `make soak` plays many rounds."""

@@ -7,7 +7,7 @@ import pytest
 from . import race_rounds
 
 
-@pytest.mark.spark
+@pytest.mark.own_spark
 @pytest.mark.timeout(1200)
 def test_two_runs_at_once_share_the_work(tmp_path):
     """One round together and one with a pause, by a seed that is printed; `make soak` plays many."""
