@@ -36,7 +36,7 @@ demo: setup ## draw pictures, score them with the small model, and write a page 
 	@echo "Open $(DEMO)/report.html"
 
 test: lint ## check everything that CI checks
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup ## check style, types and layers
 	$(BIN)/ruff check

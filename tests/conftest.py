@@ -2,10 +2,8 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
-from xdist.scheduler import LoadFileScheduling
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -23,30 +21,6 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
-class OneWarmSession(LoadFileScheduling):
-    """Give whole files to processes, and all that use the session to one of them, whose JVM warms up."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return "session" if "pytest.mark.spark" in (PROJECT / file).read_text(encoding="utf-8") else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWarmSession:
-    """Schedule so; with --no-loadscope-reorder."""
-    return OneWarmSession(config, log)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: the session's files, beside them those that start Spark themselves."""
-    order = ("spark", "own_spark")
-    ranks = {item.path: len(order) for item in items}
-    for item in items:
-        marked = [rank for rank, name in enumerate(order) if item.get_closest_marker(name)]
-        ranks[item.path] = min(ranks[item.path], *marked, len(order))
-    items.sort(key=lambda item: ranks[item.path])
-
-
 @pytest.fixture(scope="session")
 def data_pack() -> Path:
     """Give the folder of real data beside the checkout, or skip."""
@@ -62,6 +36,8 @@ def spark(tmp_path_factory):
     from detector.session import open_session
 
     warehouse = tmp_path_factory.mktemp("warehouse")
-    session = open_session("tests", master="local[2,4]", conf={"spark.sql.warehouse.dir": str(warehouse)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("JAVA_TOOL_OPTIONS", raising=False)  # this one lives long
+        session = open_session("tests", master="local[2,4]", conf={"spark.sql.warehouse.dir": str(warehouse)})
     yield session
     session.stop()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,16 +13,26 @@ import pytest
 from PIL import Image
 
 from detector.annotations.shapes import draw_picture
-from detector.settings import ScoreSettings
+from detector.settings import ScoreSettings, TableSettings
+from detector.tables.store import open_store
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEMO_MODEL = PROJECT / "conf" / "demo" / "saved_model"
 DEMO_LABELS = PROJECT / "conf" / "demo" / "label_map.pbtxt"
 
 
+@pytest.fixture(scope="session")
+def empty_tables(spark, tmp_path_factory):
+    """Give a folder of empty tables, to be copied: making them takes longer than scoring ten pictures."""
+    root = tmp_path_factory.mktemp("empty") / "tables"
+    open_store(spark, TableSettings(root=str(root))).create()
+    return root
+
+
 @pytest.fixture
-def make_settings(tmp_path):
+def make_settings(tmp_path, empty_tables):
     """Give a maker of settings for a run over tmp_path/photos into tmp_path/tables."""
+    shutil.copytree(empty_tables, tmp_path / "tables")
 
     def make(**sections):
         whole = {

@@ -59,9 +59,9 @@ def test_older_tables_are_read_and_extended(spark, make_settings, photos, tmp_pa
     """A report, a run, views and maintenance over them: old rows stay, null in new columns, nothing twice."""
     folder = photos(range(3))
     (folder / "empty.jpg").touch()
-    first = score(spark, make_settings(tables={"root": str(tmp_path / "newer")}))
+    first = score(spark, make_settings())
     older = write_older(
-        spark, tmp_path / "tables", open_store(spark, TableSettings(root=str(tmp_path / "newer")))
+        spark, tmp_path / "older", open_store(spark, TableSettings(root=str(tmp_path / "tables")))
     )
     old_ids = {row["score_id"] for row in read_rows(older.root, "scores")}
     reported = fetch_rows(
@@ -70,7 +70,7 @@ def test_older_tables_are_read_and_extended(spark, make_settings, photos, tmp_pa
     assert reported == [{"n": 4, "a": None}]
 
     photos([3])
-    second = score(spark, make_settings())
+    second = score(spark, make_settings(tables={"root": older.root}))
     assert (first.scored, second.scored, second.failed) == (3, 1, 0)
     assert second.skipped_reasons == {"already_scored": 3, "already_failed": 1}
     rows = read_rows(older.root, "scores")
@@ -94,7 +94,7 @@ def test_older_tables_are_read_and_extended(spark, make_settings, photos, tmp_pa
         tell=lambda _line: None,
     )
     assert (done.detections_deleted, len(read_rows(older.root, "detections"))) == (0, len(boxes))
-    third = score(spark, make_settings(run={"rescore": True}))
+    third = score(spark, make_settings(tables={"root": older.root}, run={"rescore": True}))
     assert (third.scored, third.failed) == (4, 1)
     assert {row["attempt"] for row in read_rows(older.root, "scores")} == {None, 0, 1}
 
@@ -126,10 +126,10 @@ def test_views_of_older_tables_come_before_any_run(spark, tmp_path):
 def test_a_column_of_another_type_is_refused(spark, tmp_path, make_settings, photos):
     """By table, column and both types; no other table is touched."""
     photos([0])
-    store = open_store(spark, TableSettings(root=str(tmp_path / "tables")))
+    store = open_store(spark, TableSettings(root=str(tmp_path / "older")))
     store.create([make_older(SCORES), make_older(RUNS, listed=t.StringType())])
     with pytest.raises(
         SettingsError, match=r"/runs`: column listed is string, and this version writes bigint"
     ):
-        score(spark, make_settings())
+        score(spark, make_settings(tables={"root": store.root}))
     assert "attempt" not in {f.name for f in deltalake.DeltaTable(f"{store.root}/scores").schema().fields}
