@@ -19,7 +19,6 @@ from detector.scoring.segmentation import Segmenter, cut_videos
 from detector.scoring.units import FILE, UNIT
 from detector.settings import VIDEO_PATTERNS
 
-_SCORE, _RECORD = "score", "record"  # what is done with a file; null: nothing, its row is there or must wait
 _KEY = ("media_uri", "size_bytes", "modified_at")
 _WAITING = "too_young"
 _VIDEO_NAME = "(?i)\\.(" + "|".join(pattern.removeprefix("*.") for pattern in VIDEO_PATTERNS) + ")$"
@@ -79,14 +78,14 @@ def make_plan(
     decided = _decide(_to_frame(spark, listed, digests), last_tries, rescore).persist()
     try:
         reasons = decided.where("reason IS NOT NULL").groupBy("reason").count().collect()
-        work = decided.where(sf.col("action") == _SCORE)
+        work = decided.where("to_score")
         images = work.where("media_kind = 'image'").select("*", *_empty_columns())
         units = images.select(_score_id().alias("score_id"), *UNIT.names[1:]).toArrow()
         videos = work.where("media_kind = 'video'")
         if count := videos.count():
             cut = _plan_segments(videos, count, segmenter, slots)
             units = pa.concat_tables([units, cut.cast(units.schema)])
-        recorded = decided.where(sf.col("action") == _RECORD).select("*", *_empty_columns())
+        recorded = decided.where("to_record").select("*", *_empty_columns())
         recorded_rows = recorded.select(
             _score_id("reason").alias("score_id"), *FILE.names, "reason"
         ).toArrow()
@@ -121,13 +120,14 @@ def _read_last_tries(scores: DataFrame, digests: Digests, max_pixels: int) -> Da
     # Of two runs at once, one may have left out what the other scored.
     order = sf.struct("attempt", sf.col("status") != "skipped")
     last = sf.max_by(sf.struct("status", "error_class", "width_px", "height_px", "segment_count"), order)
-    status, error_class = sf.col("last.status"), sf.col("last.error_class")
+    error_class, status = sf.col("last.error_class"), sf.col("last.status")
+    scored, failed, skipped = (status == word for word in ("scored", "failed", "skipped"))
     pixels = sf.col("last.width_px").cast("long") * sf.col("last.height_px")
     permanent = [error.error_class() for error in list_media_errors() if error.permanent]
     passing = ~sf.coalesce(error_class.isin(permanent), sf.lit(False)) | (
         (error_class == "TooManyPixels") & sf.coalesce(pixels <= max_pixels, sf.lit(False))
     )
-    settled = (status == "scored") | ((status == "failed") & ~passing)
+    settled = scored | (failed & ~passing)
     per_segment = (
         scores.where(sf.col("scorer_digest").isin(digests.image, digests.video))
         .groupBy(*_KEY, "scorer_digest", "segment_index")
@@ -137,9 +137,9 @@ def _read_last_tries(scores: DataFrame, digests: Digests, max_pixels: int) -> Da
         sf.max("attempt").alias("last_attempt"),
         sf.coalesce(sf.max_by("last.segment_count", "attempt"), sf.lit(1)).alias("segments"),
         sf.collect_list(sf.when(settled, sf.col("segment_index"))).alias("settled"),
-        sf.bool_or((status == "skipped") | ((status == "failed") & passing)).alias("retry"),
-        sf.bool_or(status == "failed").alias("has_failed"),
-        sf.max(sf.when(status == "skipped", error_class)).alias("was_skipped_for"),
+        sf.bool_or(skipped | (failed & passing)).alias("retry"),
+        sf.bool_or(failed).alias("has_failed"),
+        sf.max(sf.when(skipped, error_class)).alias("was_skipped_for"),
     )
 
 
@@ -158,9 +158,7 @@ def _decide(listed: DataFrame, last_tries: DataFrame, rescore: bool) -> DataFram
         .when(~again, sf.lit("already_scored"))
     )
     recorded = sf.col("was_skipped_for").eqNullSafe(sf.col("skip_reason"))
-    action = sf.when(candidate & again, sf.lit(_SCORE)).when(
-        ~candidate & (sf.col("skip_reason") != _WAITING) & ~recorded, sf.lit(_RECORD)
-    )
+    to_record = ~candidate & (sf.col("skip_reason") != _WAITING) & ~recorded
     # Segments that a killed run has not reached belong to the attempt that it began.
     another = sf.when(sf.lit(rescore) | sf.col("retry") | ~candidate, 1).otherwise(0)
     return joined.select(
@@ -172,7 +170,8 @@ def _decide(listed: DataFrame, last_tries: DataFrame, rescore: bool) -> DataFram
         .otherwise(sf.col("settled"))
         .alias("settled"),
         reason.alias("reason"),
-        action.alias("action"),
+        (candidate & again).alias("to_score"),
+        to_record.alias("to_record"),
     )
 
 

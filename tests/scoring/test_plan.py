@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyspark.sql import types as t
 
 from detector.media.filesystem import EPOCH, build_access
 from detector.scoring.mini_batch import compute_score_id
@@ -52,7 +53,8 @@ def plan_for(spark):
                 "scored_date": MONDAY.date(),
             }
             rows.append(tuple((row | changes)[name] for name in SCORES.column_names))
-        scores = spark.createDataFrame(rows, SCORES.schema)
+        older = t.StructType([t.StructField(f.name, f.dataType) for f in SCORES.schema])  # may lack anything
+        scores = spark.createDataFrame(rows, older)
         return make_plan(
             spark,
             list_files(listed),
@@ -81,6 +83,8 @@ FAILED = {"status": "failed"}
         ([{"modified_at": MONDAY.replace(microsecond=123457)}], 0),
         ([{"media_uri": "b.jpg"}], 0),
         ([FAILED | {"error_class": "UnreadableMedia"}], 1),
+        ([FAILED], 1),  # nobody knows why
+        ([FAILED | {"attempt": None, "error_class": "UnreadableMedia"}], 1),  # by a version that counted none
         ([FAILED | {"error_class": "MediaChanged"}, FAILED | {"attempt": 1, "error_class": "Prediction"}], 2),
         ([FAILED | {"error_class": "TooManyPixels", "width_px": 100, "height_px": 100}], 1),
         ([{"status": "skipped", "error_class": "excluded"}], 1),
@@ -90,7 +94,7 @@ def test_new_work(plan_for, earlier, attempt):
     """A version that this scorer has no row of, or whose last try may end otherwise this time."""
     plan = plan_for(*earlier)
     assert plan.units.column("attempt").to_pylist() == [attempt]
-    assert plan.skipped_reasons == {}
+    assert (plan.recorded.num_rows, plan.skipped_reasons) == (0, {})
 
 
 @pytest.mark.spark
@@ -108,7 +112,7 @@ def test_new_work(plan_for, earlier, attempt):
 def test_no_work(plan_for, earlier, reason):
     """Scored already, beside a run that left it out, or failed for a reason that lies in the same bytes."""
     plan = plan_for(*earlier)
-    assert (plan.units.num_rows, plan.skipped_reasons) == (0, {reason: 1})
+    assert (plan.units.num_rows, plan.recorded.num_rows, plan.skipped_reasons) == (0, 0, {reason: 1})
 
 
 @pytest.mark.spark
@@ -141,6 +145,7 @@ def test_what_one_run_leaves_out_takes_no_key_of_another(plan_for):
     ("reason", "earlier", "recorded"),
     [
         ("hidden", [], 1),
+        ("unreadable_folder", [], 1),
         ("hidden", [{"status": "skipped", "error_class": "hidden"}], 0),
         ("hidden", [{"status": "skipped", "error_class": "excluded"}], 1),
         ("too_young", [], 0),
@@ -188,6 +193,11 @@ SEGMENT = {"scorer_digest": "v", "segment_count": 3}
         ([{"segment_count": 1} | FAILED | {"error_class": "NoVideoStream"}], []),
         ([{"segment_count": 1} | FAILED | {"error_class": "UnreadableMedia"}], [(0, 1), (1, 1), (2, 1)]),
         ([{"scorer_digest": "s"}], [(0, 0), (1, 0), (2, 0)]),
+        (
+            [{"segment_index": index} for index in range(3)]
+            + [{"segment_count": 1, "attempt": 1} | FAILED | {"error_class": "NoVideoStream"}],
+            [],  # what was scored again is no video any more
+        ),
     ],
 )
 def test_segments_that_are_missing(plan_video, earlier, planned):
