@@ -87,6 +87,7 @@ FAILED = {"status": "failed"}
         ([FAILED | {"attempt": None, "error_class": "UnreadableMedia"}], 1),  # by a version that counted none
         ([FAILED | {"error_class": "MediaChanged"}, FAILED | {"attempt": 1, "error_class": "Prediction"}], 2),
         ([FAILED | {"error_class": "TooManyPixels", "width_px": 100, "height_px": 100}], 1),
+        ([FAILED | {"error_class": "TooManyPixels", "width_px": 50, "height_px": 50}], 1),
         ([{"status": "skipped", "error_class": "excluded"}], 1),
     ],
 )
@@ -107,6 +108,7 @@ def test_new_work(plan_for, earlier, attempt):
         ([{}, {"status": "skipped", "error_class": "excluded"}], "already_scored"),
         ([FAILED | {"error_class": "DamagedImage"}], "already_failed"),
         ([FAILED | {"error_class": "TooManyPixels", "width_px": 101, "height_px": 100}], "already_failed"),
+        ([FAILED | {"error_class": "TooManyPixels"}], "already_failed"),
     ],
 )
 def test_no_work(plan_for, earlier, reason):
