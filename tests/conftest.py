@@ -17,8 +17,9 @@ collect_ignore_glob = [
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-# Most of what a short-lived Spark costs is its JVM's compiling: 87 s of cores for a job of 20 pictures, so 57.
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# A third of what a short-lived Spark costs is its JVM's compiling: 87 s of cores for a job of 20 pictures, so 57.
+_LIVES_SHORT = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+os.environ.setdefault("JAVA_TOOL_OPTIONS", _LIVES_SHORT)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,8 @@ def spark(tmp_path_factory):
 
     warehouse = tmp_path_factory.mktemp("warehouse")
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("JAVA_TOOL_OPTIONS", raising=False)  # this one lives long
+        if os.environ["JAVA_TOOL_OPTIONS"] == _LIVES_SHORT:  # this one lives long
+            patch.delenv("JAVA_TOOL_OPTIONS")
         session = open_session("tests", master="local[2,4]", conf={"spark.sql.warehouse.dir": str(warehouse)})
     yield session
     session.stop()

@@ -120,7 +120,7 @@ def _read_last_tries(scores: DataFrame, digests: Digests, max_pixels: int) -> Da
     # Of two runs at once, one may have left out what the other scored.
     order = sf.struct("attempt", sf.col("status") != "skipped")
     last = sf.max_by(sf.struct("status", "error_class", "width_px", "height_px", "segment_count"), order)
-    error_class, status = sf.col("last.error_class"), sf.col("last.status")
+    status, error_class = sf.col("last.status"), sf.col("last.error_class")
     scored, failed, skipped = (status == word for word in ("scored", "failed", "skipped"))
     pixels = sf.col("last.width_px").cast("long") * sf.col("last.height_px")
     permanent = [error.error_class() for error in list_media_errors() if error.permanent]

@@ -204,7 +204,9 @@ SEGMENT = {"scorer_digest": "v", "segment_count": 3}
 )
 def test_segments_that_are_missing(plan_video, earlier, planned):
     """Those without a row, or whose last try may end otherwise; the others stay."""
-    assert segments_of(plan_video(*earlier)) == planned
+    plan = plan_video(*earlier)
+    assert segments_of(plan) == planned
+    assert sum(plan.skipped_reasons.values()) == (not planned)  # told, not found out by decoding
 
 
 @pytest.mark.spark
