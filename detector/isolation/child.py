@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from detector.errors import MediaError, TooMuchMemoryError, UnexpectedMediaError
+from detector.isolation.memory_files import WrittenFiles
 from detector.isolation.wire import Kind, receive, send, send_item
 from detector.redaction import make_safe
 
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of mallopt(3)
+_KEPT_BYTES = 64 * 1024**2
 _BUSY_EVERY_S = 0.5
 _ITEMS_AHEAD = 2  # one is on its way while the next is made
 
@@ -40,14 +43,25 @@ def run_child(connection: socket.socket, parent_pid: int, memory_bytes: int) -> 
     _limit(parent_pid, memory_bytes)
     with suppress(EOFError):
         service: Service = pickle.loads(receive(connection)[1])  # noqa: S301 (from the parent, which is trusted)
+        files = WrittenFiles()
         while True:
             kind, content = receive(connection)
-            if kind is Kind.REQUEST:  # else: an item of the last request has been taken
-                _answer(connection, service, pickle.loads(content))  # noqa: S301
+            if kind is Kind.REQUEST:
+                request, freed = pickle.loads(content)  # noqa: S301
+                files.take_back(freed)
+                _answer(connection, service, request, files)
+            else:  # an item of the last request has been taken
+                files.take_back(json.loads(content))
 
 
 def _limit(parent_pid: int, memory_bytes: int) -> None:
-    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    libc = ctypes.CDLL(None)
+    libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    if hasattr(
+        libc, "mallopt"
+    ):  # glibc: memory given back to the system after each picture comes back as faults
+        libc.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        libc.mallopt(_MMAP_THRESHOLD, _KEPT_BYTES)
     if os.getppid() != parent_pid:  # it went before it could be watched
         os._exit(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the customer's picture
@@ -61,7 +75,7 @@ def _limit(parent_pid: int, memory_bytes: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _answer(connection: socket.socket, service: Service, request: Any) -> None:  # noqa: ANN401
+def _answer(connection: socket.socket, service: Service, request: Any, files: WrittenFiles) -> None:  # noqa: ANN401
     told = 0.0
 
     def tell_busy() -> None:
@@ -73,10 +87,10 @@ def _answer(connection: socket.socket, service: Service, request: Any) -> None: 
     ahead = 0
     try:
         for facts, buffer in service.serve(request, tell_busy):
-            send_item(connection, facts, buffer)
+            send_item(connection, facts, buffer, files)
             ahead += 1
             while ahead >= _ITEMS_AHEAD:
-                receive(connection)
+                files.take_back(json.loads(receive(connection)[1]))
                 ahead -= 1
     except EOFError:
         raise

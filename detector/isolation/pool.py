@@ -4,9 +4,11 @@ Owns the children's lives: started when first needed, one request at a time each
 Linux. Safe in threads; as many requests run at once as threads ask.
 """
 
+import json
 import pickle
 import signal
 import socket
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, LifoQueue
@@ -21,7 +23,7 @@ from detector.errors import (
 )
 from detector.isolation.child import Service
 from detector.isolation.starter import Starter, find_starter
-from detector.isolation.wire import Kind, read_item, receive_with_buffer, send
+from detector.isolation.wire import Kind, receive_item, send
 
 _TRIES = 2  # what an earlier file has broken in a child must not be blamed on the next
 
@@ -105,6 +107,7 @@ class _Child:
 
     def __init__(self, pid: int, connection: socket.socket) -> None:
         self._pid, self._connection = pid, connection
+        self._freed: deque[int] = deque()  # its memory files that nobody here looks at any more
         self.failure: dict[str, Any] = {}  # what the last answer ended with
 
     def ask(
@@ -116,20 +119,23 @@ class _Child:
         """Send a request, give the items. Raises ``EOFError`` or ``TimeoutError`` when the child is lost."""
         self._connection.settimeout(timeout_s + allowance_s)
         try:
-            send(self._connection, Kind.REQUEST, pickle.dumps(request))
+            send(self._connection, Kind.REQUEST, pickle.dumps((request, self._take_freed())))
         except ConnectionError as error:
             raise EOFError from error
         while True:
-            message, buffer = receive_with_buffer(self._connection)
+            kind, facts, buffer = receive_item(self._connection, self._freed.append)
             self._connection.settimeout(timeout_s)
-            kind = Kind(message[:1])
             if kind is Kind.END:
-                self.failure = read_item(message)
+                self.failure = facts
                 return
             if kind is Kind.ITEM:
-                yield read_item(message), buffer
+                yield facts, buffer
+                del buffer  # one that the caller doesn't keep is free now
                 with suppress(ConnectionError):  # the next receive tells
-                    send(self._connection, Kind.TAKEN)
+                    send(self._connection, Kind.TAKEN, json.dumps(self._take_freed()).encode())
+
+    def _take_freed(self) -> list[int]:
+        return [self._freed.popleft() for _ in range(len(self._freed))]
 
     def bury(self, starter: Starter) -> int:
         """End it if it hasn't ended by itself, and give its status."""

@@ -5,11 +5,13 @@ a hostile file has taken over must not reach the process that holds the model.
 """
 
 import json
-import mmap
 import os
 import socket
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
+
+from detector.isolation.memory_files import WrittenFiles, map_file
 
 _INLINE_BYTES = 64 * 1024  # of a datagram, whose limit is some 200 KB
 _EMPTY = memoryview(b"")
@@ -29,57 +31,65 @@ def send(connection: socket.socket, kind: Kind, content: bytes = b"") -> None:
     """Send a message whose content may be large."""
     if len(content) <= _INLINE_BYTES:
         connection.send(kind.value + b"-" + content)
-    else:
-        _send_file(connection, kind.value + b"+", content)
+        return
+    descriptor = os.memfd_create("detector", os.MFD_CLOEXEC)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        socket.send_fds(connection, [kind.value + b"+"], [descriptor])
+    finally:
+        os.close(descriptor)
 
 
 def receive(connection: socket.socket) -> tuple[Kind, bytes]:
     """Receive what ``send`` sent. Raises ``EOFError`` when the other side has gone."""
-    head, attached = receive_with_buffer(connection)
-    content = bytes(attached) if head[1:2] == b"+" else head[2:]
-    return Kind(head[:1]), content
+    head, descriptor = _receive(connection)
+    if descriptor is None:
+        return Kind(head[:1]), head[2:]
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (closes the descriptor)
+        file.seek(0)
+        return Kind(head[:1]), file.read()
 
 
-def send_item(connection: socket.socket, facts: dict[str, Any], buffer: Any) -> None:  # noqa: ANN401 (a buffer)
-    """Send an item: JSON of less than 64 KB, and a buffer of any size."""
-    _send_file(connection, Kind.ITEM.value + b"-" + json.dumps(facts).encode(), buffer)
+def send_item(
+    connection: socket.socket,
+    facts: dict[str, Any],
+    buffer: Any,  # noqa: ANN401
+    files: WrittenFiles,
+) -> None:
+    """Send an item: facts that are JSON of less than 64 KB, and a buffer of any size."""
+    size = memoryview(buffer).nbytes
+    number, descriptor = files.write(buffer) if size else (0, None)
+    message = json.dumps([facts, number, size]).encode()
+    socket.send_fds(
+        connection, [Kind.ITEM.value + b"-" + message], [] if descriptor is None else [descriptor]
+    )
 
 
-def read_item(message: bytes) -> dict[str, Any]:
-    """Read the JSON of an item or end."""
-    facts: dict[str, Any] = json.loads(message[2:])
-    return facts
+def receive_item(
+    connection: socket.socket, tell_freed: Callable[[int], object]
+) -> tuple[Kind, dict[str, Any], memoryview]:
+    """Receive a child's message: its kind, JSON (empty if it has none), and an item's buffer, read-only.
 
-
-def receive_with_buffer(connection: socket.socket) -> tuple[bytes, memoryview]:
-    """Receive any message, and what is attached to it: read-only, its memory freed with the last view.
-
-    Raises ``EOFError`` when the other side has gone.
+    ``tell_freed`` gets the number of the buffer's file when the last view of it has gone. Raises ``EOFError``
+    when the child has gone, ``ValueError`` for what is no message.
     """
+    head, descriptor = _receive(connection)
+    kind = Kind(head[:1])
+    if kind is not Kind.ITEM:
+        return kind, json.loads(head[2:] or b"{}"), _EMPTY
+    facts, number, size = json.loads(head[2:])
+    if descriptor is None:
+        return kind, facts, _EMPTY
+    return kind, facts, map_file(descriptor, size, lambda: tell_freed(number))
+
+
+def _receive(connection: socket.socket) -> tuple[bytes, int | None]:
     try:
         message, descriptors, _, _ = socket.recv_fds(connection, 2 * _INLINE_BYTES, 1)
     except ConnectionError as error:
         raise EOFError from error
     if not message:
         raise EOFError
-    if not descriptors:
-        return message, _EMPTY
-    try:
-        size = os.fstat(descriptors[0]).st_size
-        if not size:
-            return message, _EMPTY
-        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-        return message, memoryview(mmap.mmap(descriptors[0], size, flags=flags, prot=mmap.PROT_READ))
-    finally:
-        os.close(descriptors[0])
-
-
-def _send_file(connection: socket.socket, head: bytes, content: Any) -> None:  # noqa: ANN401 (a buffer)
-    descriptor = os.memfd_create("detector", os.MFD_CLOEXEC)
-    try:
-        rest = memoryview(content).cast("B")
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        socket.send_fds(connection, [head], [descriptor])
-    finally:
-        os.close(descriptor)
+    return message, descriptors[0] if descriptors else None

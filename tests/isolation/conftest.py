@@ -6,7 +6,13 @@ from detector.isolation.pool import ChildPool
 
 _MODULE = '''
 import ctypes, os, signal, time
+from pathlib import Path
 from detector.errors import TooManyPixelsError
+
+def find_memory_files():
+    """Give the descriptors of this process's memory files."""
+    found = [entry for entry in Path("/proc/self/fd").glob("*") if entry.is_symlink()]
+    return [int(entry.name) for entry in found if "memfd" in os.readlink(entry)]
 
 class Hostile:
     """Answers by its own orders; a broken one breaks at the next request."""
@@ -52,6 +58,20 @@ class Hostile:
             yield {"core": resource.getrlimit(resource.RLIMIT_CORE)[0]}, b""
         elif word == "count":
             yield {"bytes": len(more[0])}, b""
+        elif word == "tell files":
+            yield {"files": len(find_memory_files())}, b""
+        elif word == "lie":
+            os.pwrite = lambda descriptor, content, offset: len(content)
+            yield {}, b"nothing of this is written"
+        elif word == "shrink later":
+            yield {}, bytes([1]) * 100_000
+            tries = []
+            for descriptor in find_memory_files():
+                try:
+                    os.ftruncate(descriptor, 0)
+                except PermissionError:
+                    tries.append("refused")
+            yield {"tries": tries}, b""
 '''
 
 

@@ -50,6 +50,43 @@ def test_a_buffer_is_read_only(make_pool):
         np.frombuffer(buffer, np.uint8)[0] = 1
 
 
+def test_memory_files_are_used_again(make_pool):
+    """One that nobody looks at any more serves the next item, whatever its size; those looked at don't."""
+    pool = make_pool()
+    for size in (100_000, 3_000_000, 10):
+        assert [bytes(buffer) for _, buffer in pool.call(("say", 3, size))] == [
+            bytes([number]) * size for number in range(3)
+        ]
+    assert next(iter(pool.call(("tell files",))))[0]["files"] <= 3
+    kept = [buffer for _ in range(3) for _, buffer in pool.call(("say", 2, 50))]
+    assert [bytes(buffer) for buffer in kept] == [bytes([0]) * 50, bytes([1]) * 50] * 3
+
+
+def test_memory_files_are_not_kept_beyond_a_limit(make_pool):
+    """What was needed once for large pictures is freed."""
+    pool = make_pool()
+    kept = [buffer for _, buffer in pool.call(("say", 6, 10_000_000))]
+    assert len(kept) == 6
+    del kept
+    assert next(iter(pool.call(("tell files",))))[0]["files"] == 3
+
+
+def test_a_child_that_announces_more_than_it_sends_is_ended(make_pool):
+    """Reading beyond the file would end this process."""
+    pool = make_pool()
+    before = find_pid(pool)
+    with pytest.raises(ValueError, match="fewer than it said"):
+        list(pool.call(("lie",)))
+    assert find_pid(pool) != before
+
+
+def test_a_child_can_t_shorten_what_it_sent(make_pool):
+    """The file is sealed: whoever reads it would be ended by SIGBUS."""
+    (_, buffer), (facts, _) = make_pool().call(("shrink later",))
+    assert facts == {"tries": ["refused"]}
+    assert bytes(buffer) == bytes([1]) * 100_000
+
+
 def test_large_requests_arrive(make_pool):
     """An image's bytes are a request, too."""
     ((facts, _),) = make_pool().call(("count", b"x" * 3_000_000))
