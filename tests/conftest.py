@@ -21,6 +21,15 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 _LIVES_SHORT = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 os.environ.setdefault("JAVA_TOOL_OPTIONS", _LIVES_SHORT)
 
+# To generate and compile Java for each new query costs more than tables of twenty rows: maintenance's tests took
+# 180 s, so 146. Jobs in processes of their own run as they do for users.
+_FOR_FEW_ROWS = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
+}
+
 
 @pytest.fixture(scope="session")
 def data_pack() -> Path:
@@ -40,6 +49,8 @@ def spark(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         if os.environ["JAVA_TOOL_OPTIONS"] == _LIVES_SHORT:  # this one lives long
             patch.delenv("JAVA_TOOL_OPTIONS")
-        session = open_session("tests", master="local[2,4]", conf={"spark.sql.warehouse.dir": str(warehouse)})
+        session = open_session(
+            "tests", master="local[2,4]", conf=_FOR_FEW_ROWS | {"spark.sql.warehouse.dir": str(warehouse)}
+        )
     yield session
     session.stop()
