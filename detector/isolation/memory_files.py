@@ -53,22 +53,18 @@ class WrittenFiles:
 
 
 def map_file(descriptor: int, size: int, tell_freed: Callable[[], object]) -> memoryview:
-    """Give the first ``size`` bytes of a file, read-only, and close its descriptor.
+    """Give the first ``size`` bytes of a file, read-only; its descriptor isn't needed any more.
 
     ``tell_freed`` is called, in any thread, when the last view has gone. Raises ``ValueError`` for a file
     that is not what was announced: its child can't be trusted.
     """
-    try:
-        fcntl.fcntl(
-            descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK
-        )  # a shorter file would end this process
+    try:  # a file made shorter would end this process
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         if not 0 < size <= os.fstat(descriptor).st_size:
             raise ValueError("the decoder's pixels are fewer than it said")
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
         mapped = mmap.mmap(descriptor, size, flags=flags, prot=mmap.PROT_READ)
-    except PermissionError as error:  # sealed against sealing, or of a kind that isn't sealed
+    except OSError as error:  # sealed against sealing, or of a kind that isn't sealed
         raise ValueError("the decoder's pixels can't be sealed") from error
-    finally:
-        os.close(descriptor)
     weakref.finalize(mapped, tell_freed).atexit = False
     return memoryview(mapped)

@@ -76,13 +76,17 @@ def receive_item(
     when the child has gone, ``ValueError`` for what is no message.
     """
     head, descriptor = _receive(connection)
-    kind = Kind(head[:1])
-    if kind is not Kind.ITEM:
-        return kind, json.loads(head[2:] or b"{}"), _EMPTY
-    facts, number, size = json.loads(head[2:])
-    if descriptor is None:
-        return kind, facts, _EMPTY
-    return kind, facts, map_file(descriptor, size, lambda: tell_freed(number))
+    try:
+        kind = Kind(head[:1])
+        if kind is not Kind.ITEM:
+            return kind, json.loads(head[2:] or b"{}"), _EMPTY
+        facts, number, size = json.loads(head[2:])
+        if descriptor is None:
+            return kind, facts, _EMPTY
+        return kind, facts, map_file(descriptor, size, lambda: tell_freed(number))
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _receive(connection: socket.socket) -> tuple[bytes, int | None]:

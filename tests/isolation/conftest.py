@@ -5,7 +5,7 @@ import pytest
 from detector.isolation.pool import ChildPool
 
 _MODULE = '''
-import ctypes, os, signal, time
+import ctypes, os, signal, socket, sys, time
 from pathlib import Path
 from detector.errors import TooManyPixelsError
 
@@ -63,8 +63,14 @@ class Hostile:
         elif word == "lie":
             os.pwrite = lambda descriptor, content, offset: len(content)
             yield {}, b"nothing of this is written"
+        elif word == "send trash":
+            def send_trash(connection, facts, buffer, files):
+                socket.send_fds(connection, [more[0]], [os.open("/dev/null", os.O_RDONLY)])
+            sys.modules["detector.isolation.child"].send_item = send_trash
+            yield {}, b""
         elif word == "shrink later":
             yield {}, bytes([1]) * 100_000
+            time.sleep(1)  # for the parent to take it
             tries = []
             for descriptor in find_memory_files():
                 try:

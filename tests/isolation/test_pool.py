@@ -7,6 +7,8 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -24,6 +26,11 @@ from detector.errors import (
 def find_pid(pool):
     """Give the process that answers now."""
     return next(iter(list(pool.call(("say", 1, 0)))))[0]["pid"]
+
+
+def count_open_files():
+    """Count this process's descriptors."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def wait_until(condition):
@@ -78,6 +85,18 @@ def test_a_child_that_announces_more_than_it_sends_is_ended(make_pool):
     with pytest.raises(ValueError, match="fewer than it said"):
         list(pool.call(("lie",)))
     assert find_pid(pool) != before
+
+
+@pytest.mark.parametrize("trash", [b"B-", b"I-[", b"?", b"I-[{}, 1, 5]", b'I-[{}, 1, "x"]'])
+def test_trash_from_a_child_leaves_nothing_open(make_pool, trash):
+    """Files sent with messages that should have none, or that are no messages, are closed."""
+    pool = make_pool()
+    find_pid(pool)
+    before = count_open_files()
+    for _ in range(5):
+        with suppress(ValueError, TypeError):
+            list(pool.call(("send trash", trash)))
+    assert count_open_files() <= before
 
 
 def test_a_child_can_t_shorten_what_it_sent(make_pool):
