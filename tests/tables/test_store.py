@@ -1,5 +1,6 @@
 """The tables: made with comments, written once, published exactly once, read without Spark."""
 
+import dataclasses
 import shutil
 import threading
 from datetime import UTC, datetime
@@ -8,14 +9,16 @@ from pathlib import Path
 import deltalake
 import duckdb
 import pytest
+from pyspark.errors import ParseException
 
 from detector.settings import TableSettings
 from detector.tables.pages import describe_table
 from detector.tables.schemas import ALL_TABLES, DETECTIONS, SCORES
-from detector.tables.store import open_store
+from detector.tables.store import TableStore, open_store
 from detector.tables.views import create_views
 
 pytestmark = pytest.mark.spark
+LATER = ("content_sha256", "segment_count")
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BOX = {"class_id": 1, "label": "cat", "score": 0.5, "y_min": 0.25, "x_min": 0.5, "y_max": 0.75, "x_max": 1.0}
 
@@ -102,6 +105,54 @@ def test_creating_again_changes_nothing(store, spark):
     store.insert_new_scores(make_scores(spark, [1]))
     store.create()
     assert store.read(SCORES).count() == 1
+
+
+@pytest.fixture
+def older(spark, tmp_path):
+    """Give a store whose scores were made and filled before the ``LATER`` columns were known."""
+    store = open_store(spark, TableSettings(root=str(tmp_path / "older")))
+    columns = tuple(column for column in SCORES.columns if column.name not in LATER)
+    store.create([dataclasses.replace(SCORES, columns=columns)])
+    store._append(make_scores(spark, [1]).drop(*LATER), SCORES)
+    return store
+
+
+def test_an_older_table_is_read_and_extended(older):
+    """What it lacks is null, also before it's extended; the new columns have their comments, and come once."""
+    assert older.read(SCORES).columns == list(SCORES.column_names)
+    [row] = older.read(SCORES).collect()
+    assert (row.score_id, row.segment_count, row.content_sha256) == ("id1", None, None)
+    older.create([SCORES])
+    older.create([SCORES])
+    found = deltalake.DeltaTable(f"{older.root}/scores")
+    assert {f.name: f.metadata["comment"] for f in found.schema().fields} == {
+        c.name: c.comment for c in SCORES.columns
+    }
+    assert [version["operation"] for version in found.history()] == ["ADD COLUMNS", "WRITE", "CREATE TABLE"]
+
+
+def test_a_table_that_another_run_extends_meanwhile_is_left(older, monkeypatch):
+    """The other was quicker between the look and the change."""
+    lacking = TableStore._list_lacking
+
+    def be_late(store, table):
+        monkeypatch.undo()
+        missing = lacking(store, table)
+        store.create([table])
+        return missing
+
+    monkeypatch.setattr(TableStore, "_list_lacking", be_late)
+    older._add_columns(SCORES)
+    assert len(deltalake.DeltaTable(f"{older.root}/scores").schema().fields) == len(SCORES.columns)
+    older._add_columns(SCORES)  # nor has it anything to do later
+    assert deltalake.DeltaTable(f"{older.root}/scores").version() == 2
+
+
+def test_a_table_that_can_t_be_extended_says_why(older, monkeypatch):
+    """Nothing is passed over in silence."""
+    monkeypatch.setattr("detector.tables.store.define_column", lambda *_, **__: "no SQL, that")
+    with pytest.raises(ParseException):
+        older.create([SCORES])
 
 
 def test_every_table_and_column_has_its_comment(store):
