@@ -107,6 +107,8 @@ def test_new_work(plan_for, earlier, attempt):
         ([{"status": "skipped", "error_class": "excluded"}, {}], "already_scored"),
         ([{}, {"status": "skipped", "error_class": "excluded"}], "already_scored"),
         ([FAILED | {"error_class": "DamagedImage"}], "already_failed"),
+        ([FAILED | {"error_class": "DamagedImage", "width_px": 50, "height_px": 50}], "already_failed"),
+        ([FAILED | {"error_class": "TooMuchMemory", "width_px": 50, "height_px": 50}], "already_failed"),
         ([FAILED | {"error_class": "TooManyPixels", "width_px": 101, "height_px": 100}], "already_failed"),
         ([FAILED | {"error_class": "TooManyPixels"}], "already_failed"),
     ],
