@@ -1,9 +1,11 @@
 """Making tables beside a run that makes them too, or that was killed while it did."""
 
+import dataclasses
 import threading
 
 import deltalake
 import pytest
+from pyspark.errors import AnalysisException
 
 from detector.errors import SettingsError
 from detector.settings import TableSettings
@@ -45,6 +47,13 @@ def test_a_folder_of_other_files_is_refused(store, tmp_path):
     with pytest.raises(SettingsError, match=r"o'lake/scores holds mine\.parquet and is no Delta table"):
         store.create([SCORES])
     assert [path.name for path in folder.iterdir()] == ["mine.parquet"]
+
+
+def test_a_definition_that_spark_refuses_is_raised(store):
+    """Only a folder that isn't empty is looked into; any other error is told as it is."""
+    twice = dataclasses.replace(SCORES, columns=(*SCORES.columns, SCORES.columns[0]))
+    with pytest.raises(AnalysisException, match="COLUMN_ALREADY_EXISTS"):
+        store.create([twice])
 
 
 def test_several_make_the_tables_at_once(store):

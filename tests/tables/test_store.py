@@ -188,6 +188,7 @@ def test_a_catalog_works_as_a_folder_does(spark, tmp_path):
             f"SELECT label, count(*) AS n FROM {schema}.current_detections GROUP BY 1"
         ).collect()
         assert [tuple(row) for row in counted] == [("cat", 3)]
+        assert store.open(SCORES).toDF().count() == 3
 
 
 def test_the_newest_row_is_current(store, spark):
