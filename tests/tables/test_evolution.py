@@ -22,14 +22,14 @@ def test_what_is_missing_is_listed_in_order(table):
     assert list_lacking(half, table, "x") == list(table.columns[1::2])
 
 
-@pytest.mark.parametrize("name", ["size_bytes", "frames"])
+@pytest.mark.parametrize("name", ["size_bytes", "attempt", "frames"])
 def test_another_type_is_refused_by_name(name):
     """At the top and deep inside: the table, the column, what it is and what is written."""
     narrow = t.StructType([f for f in DETECTION.fields if f.name != "score"])
     frame = t.StructType([*FRAME.fields[:2], t.StructField("detections", t.ArrayType(narrow))])
-    types = {"size_bytes": t.IntegerType(), "frames": t.ArrayType(frame)}
+    types = {"size_bytes": t.IntegerType(), "attempt": t.LongType(), "frames": t.ArrayType(frame)}
     found = t.StructType([t.StructField(name, types[name]), *SCORES.schema.fields[:1]])
     with pytest.raises(
-        SettingsError, match=rf"lake/scores: column {name} is (int|array.*), and this version writes"
+        SettingsError, match=rf"lake/scores: column {name} is (int|bigint|array.*), and this version writes"
     ):
         list_lacking(found, SCORES, "lake/scores")

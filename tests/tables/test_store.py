@@ -13,7 +13,7 @@ from pyspark.errors import ParseException
 
 from detector.settings import TableSettings
 from detector.tables.pages import describe_table
-from detector.tables.schemas import ALL_TABLES, DETECTIONS, SCORES
+from detector.tables.schemas import ALL_TABLES, DETECTIONS, RUNS, SCORES
 from detector.tables.store import TableStore, open_store
 from detector.tables.views import create_views
 
@@ -46,6 +46,19 @@ def make_scores(spark, numbers, **changes):
         }
         rows.append(tuple((row | changes)[name] for name in SCORES.column_names))
     return spark.createDataFrame(rows, SCORES.schema)
+
+
+def make_run(spark):
+    """Give one row of runs."""
+    row = dict.fromkeys(RUNS.column_names)
+    row |= {
+        "run_id": "run",
+        "status": "done",
+        "started_at": NOON,
+        "finished_at": NOON,
+        "scorer_digest": "digest",
+    }
+    return spark.createDataFrame([tuple(row.values())], RUNS.schema)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +196,9 @@ def test_a_catalog_works_as_a_folder_does(spark, tmp_path):
         store.create()
         store.insert_new_scores(make_scores(spark, range(3)))
         store.publish_detections()
+        store.append_run(make_run(spark))
         create_views(store)
+        assert [row.run_id for row in spark.sql(f"SELECT run_id FROM {schema}.runs").collect()] == ["run"]
         counted = spark.sql(
             f"SELECT label, count(*) AS n FROM {schema}.current_detections GROUP BY 1"
         ).collect()
