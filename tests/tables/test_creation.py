@@ -39,21 +39,39 @@ def test_a_run_killed_while_it_made_a_table_does_not_block_the_next(store, tmp_p
     assert tuple(detail.clusteringColumns) == SCORES.clustered_by
 
 
-def test_a_folder_of_other_files_is_refused(store, tmp_path):
+@pytest.mark.parametrize("name", ["mine.parquet", "IMG.JPG"])
+def test_a_folder_of_other_files_is_refused(store, tmp_path, name):
     """By its name and a file's, and nothing is written into it."""
     folder = tmp_path / "o'lake" / "scores"
     folder.mkdir(parents=True)
-    (folder / "mine.parquet").touch()
-    with pytest.raises(SettingsError, match=r"o'lake/scores holds mine\.parquet and is no Delta table"):
+    (folder / name).touch()
+    with pytest.raises(SettingsError, match=rf"o'lake/scores holds {name} and is no Delta table"):
         store.create([SCORES])
-    assert [path.name for path in folder.iterdir()] == ["mine.parquet"]
+    assert [path.name for path in folder.iterdir()] == [name]
 
 
-def test_a_definition_that_spark_refuses_is_raised(store):
+def test_a_run_that_is_making_the_table_is_waited_for(store, tmp_path, monkeypatch):
+    """It has made the log's folder and commits a moment later: nothing is written beside it."""
+    log = tmp_path / "o'lake" / "scores" / "_delta_log"
+    log.mkdir(parents=True)
+    answers = iter([False] * 4 + [True] * 4)
+    monkeypatch.setattr(creation, "_is_made", lambda *_: next(answers))
+    monkeypatch.setattr(creation, "_PATIENCE_S", 60)
+    store.create([SCORES])
+    assert list(log.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "condition"),
+    [
+        ({"columns": (*SCORES.columns, SCORES.columns[0])}, "COLUMN_ALREADY_EXISTS"),
+        ({"clustered_by": ("nothing",)}, "UNSUPPORTED_FEATURE"),
+    ],
+)
+def test_a_definition_that_spark_refuses_is_raised(store, changes, condition):
     """Only a folder that isn't empty is looked into; any other error is told as it is."""
-    twice = dataclasses.replace(SCORES, columns=(*SCORES.columns, SCORES.columns[0]))
-    with pytest.raises(AnalysisException, match="COLUMN_ALREADY_EXISTS"):
-        store.create([twice])
+    with pytest.raises(AnalysisException, match=condition):
+        store.create([dataclasses.replace(SCORES, **changes)])
 
 
 def test_several_make_the_tables_at_once(store):
