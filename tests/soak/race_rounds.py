@@ -56,7 +56,8 @@ class Runner:
         driver = psutil.Process(self._process.pid)
         self._stopped = [driver, *driver.children(recursive=True)]
         for process in self._stopped:
-            process.suspend()
+            with contextlib.suppress(psutil.NoSuchProcess):  # a worker that ends just now
+                process.suspend()
 
     def resume(self) -> None:
         """Let them go on."""
