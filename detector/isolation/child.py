@@ -57,9 +57,8 @@ def run_child(connection: socket.socket, parent_pid: int, memory_bytes: int) -> 
 def _limit(parent_pid: int, memory_bytes: int) -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
-    if hasattr(
-        libc, "mallopt"
-    ):  # glibc: memory given back to the system after each picture comes back as faults
+    # glibc has it. Memory given back to the system after each picture comes back as page faults.
+    if hasattr(libc, "mallopt"):
         libc.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
         libc.mallopt(_MMAP_THRESHOLD, _KEPT_BYTES)
     if os.getppid() != parent_pid:  # it went before it could be watched
